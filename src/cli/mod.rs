@@ -1,0 +1,159 @@
+//! The command line: arguments, surroundings, one file per verb.
+//!
+//! Each verb finds its profile, observes, plans, executes and returns an [`Answer`]; this file
+//! is what they share: the session, the display, Ctrl-C and the exit code.
+
+mod args;
+mod ask;
+mod cluster;
+mod completions;
+mod deploy;
+mod down;
+mod kubeconfig;
+mod logs;
+mod render;
+mod schema;
+mod span;
+mod status;
+mod surroundings;
+mod target;
+mod up;
+mod url;
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+
+use clap::Parser;
+use tokio_util::sync::CancellationToken;
+
+use self::args::{Cli, Global, Verb};
+use crate::error::Failure;
+use crate::event::Events;
+use crate::session::Session;
+use crate::ui::{self, Display};
+
+/// What a verb answers on standard output.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    /// For people; empty: nothing is printed.
+    pub(crate) text: String,
+    /// For `--output json`; null: nothing is printed.
+    pub(crate) json: serde_json::Value,
+}
+
+/// Parses arguments, runs the verb, prints its answer or its failure; returns the exit code.
+pub(crate) fn run() -> u8 {
+    let arguments = Cli::parse();
+    // One provider of cryptography for every TLS connection; a second call would be a mistake.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build();
+    match runtime {
+        Ok(runtime) => {
+            let code = runtime.block_on(verb(arguments));
+            // A read of standard input or a slow lookup must not keep the process alive.
+            runtime.shutdown_background();
+            code
+        }
+        Err(error) => {
+            ui::answer::narrate(&format!("coracle: the runtime did not start: {error}"));
+            1
+        }
+    }
+}
+
+/// Runs one verb with its display beside it.
+async fn verb(arguments: Cli) -> u8 {
+    let Cli { global, verb } = arguments;
+    ui::answer::choose_color(global.no_color);
+    let (events, receiver) = Events::channel();
+    let surroundings = surroundings::capture();
+    let display = display(&global, surroundings.variable("TERM"));
+    let shown = tokio::spawn(ui::show(display, global.verbose, receiver));
+    let cancel = CancellationToken::new();
+    let events = events.cut_short_by(cancel.clone());
+    let session = Session { events, cancel, surroundings: Arc::new(surroundings) };
+    let signals = tokio::spawn(watch_signals(session.clone()));
+
+    let result = dispatch(&session, &global, verb).await;
+
+    signals.abort();
+    drop(signals.await);
+    drop(session);
+    // The display ends when the last sender is gone: everything that was said is shown first.
+    drop(shown.await);
+    match result {
+        Ok(answer) => {
+            let text = if global.json() { json_line(&answer.json) } else { answer.text };
+            match ui::answer::print(&text) {
+                Ok(_) => 0,
+                Err(error) => {
+                    ui::answer::narrate(&format!("coracle: the answer could not be written: {error}"));
+                    1
+                }
+            }
+        }
+        Err(failure) => {
+            let text = if global.json() {
+                ui::json::failure(&failure)
+            } else {
+                ui::report::text(&failure, ui::terminal::narration().columns, ui::answer::narrates_in_color())
+            };
+            ui::answer::narrate(&text);
+            failure.kind.exit_code()
+        }
+    }
+}
+
+fn json_line(value: &serde_json::Value) -> String {
+    if value.is_null() { String::new() } else { value.to_string() }
+}
+
+fn display(global: &Global, term: Option<&str>) -> Display {
+    Display::choose(global.progress, global.json(), std::io::stderr().is_terminal(), term)
+}
+
+async fn dispatch(session: &Session, global: &Global, verb: Verb) -> Result<Answer, Failure> {
+    match verb {
+        Verb::Up(flags) => up::up(session, global, &flags).await,
+        Verb::Build(flags) => up::build(session, global, &flags).await,
+        Verb::Load => up::load(session, global).await,
+        Verb::Deploy(flags) => deploy::deploy(session, global, &flags).await,
+        Verb::Down(flags) => down::down(session, global, &flags).await,
+        Verb::Status(flags) => status::status(session, global, &flags).await,
+        Verb::Url(flags) => url::url(session, global, &flags).await,
+        Verb::Logs(flags) => logs::logs(session, global, &flags).await,
+        Verb::Render(flags) => render::render(session, global, &flags).await,
+        Verb::Diff => render::diff(session, global).await,
+        Verb::Cluster { verb } => cluster::cluster(session, global, &verb).await,
+        Verb::Kubeconfig(flags) => kubeconfig::kubeconfig(session, global, &flags).await,
+        Verb::Schema(flags) => Ok(schema::schema(&flags)),
+        Verb::Completions(flags) => Ok(completions::completions(&flags)),
+    }
+}
+
+/// The first Ctrl-C (or SIGTERM) asks the work to stop at a safe point; the second leaves at once.
+async fn watch_signals(session: Session) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        session.events.warn("signals cannot be caught here: Ctrl-C ends the command at once");
+        return;
+    };
+    for presses in 1.. {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        if presses > 1 {
+            leave();
+        }
+        session.events.warn("stopping; press Ctrl-C again to leave at once");
+        session.cancel.cancel();
+    }
+}
+
+#[expect(clippy::exit, reason = "the user insists: nothing may hold the process back")]
+fn leave() -> ! {
+    crate::exec::end_all();
+    std::process::exit(130)
+}

@@ -1,0 +1,203 @@
+//! What can go wrong with an image. The user's Dockerfile failing and the engine failing
+//! are different variants with different exit codes.
+
+use miette::Diagnostic;
+
+use super::build::failure::BuildFailed;
+use super::pull::PullFailed;
+use crate::error::{Classified, Kind};
+
+/// The words of somebody else, sanitised, as the cause below a message of ours.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Cause(String);
+
+impl Cause {
+    /// `text` may have several lines.
+    pub(crate) fn new(text: impl AsRef<str>) -> Self {
+        Self(crate::ui::sanitize::block(text.as_ref().trim()).trim().to_owned())
+    }
+}
+
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    BuildFailed(#[from] Box<BuildFailed>),
+
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Pull(#[from] Box<PullFailed>),
+
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Context(#[from] super::context::Error),
+
+    #[error("{what} failed: the connection to the Docker engine at `{endpoint}` was lost")]
+    #[diagnostic(
+        code(coracle::image::engine_lost),
+        help("see that the engine runs (`docker info`), then run the same command again")
+    )]
+    EngineLost {
+        what: String,
+        endpoint: String,
+        #[source]
+        cause: Cause,
+    },
+
+    #[error("{what} failed: the disk of the Docker engine is full")]
+    #[diagnostic(code(coracle::image::disk_full), help("{}", free_help(*reclaimable)))]
+    DiskFull {
+        what: String,
+        /// Bytes that the engine could give back, where it said so.
+        reclaimable: Option<u64>,
+        #[source]
+        cause: Cause,
+    },
+
+    #[error("{what} failed")]
+    #[diagnostic(code(coracle::image::engine_refused))]
+    Engine {
+        what: String,
+        #[source]
+        cause: Cause,
+    },
+
+    #[error("the build of `{service}` ended well, but the engine has no image `{tag}`")]
+    #[diagnostic(code(coracle::image::tag_missing), help("something removed it meanwhile; run the same command again"))]
+    TagMissing { service: String, tag: String },
+
+    #[error("{what} was stopped")]
+    #[diagnostic(code(coracle::interrupted), help("run the same command again to continue"))]
+    Cancelled { what: String },
+
+    #[error("the credentials for registry `{registry}` could not be read")]
+    #[diagnostic(code(coracle::image::credentials), help("{mend}"))]
+    Credentials {
+        registry: String,
+        mend: String,
+        #[source]
+        cause: Cause,
+    },
+
+    #[error("secret `{id}` for the build of `{service}` could not be read")]
+    #[diagnostic(code(coracle::image::build_secret))]
+    BuildSecret {
+        service: String,
+        id: String,
+        #[source]
+        cause: Cause,
+    },
+
+    #[error("image `{image}` is not in the Docker engine")]
+    #[diagnostic(code(coracle::image::not_local), help("run `coracle up` again; it makes what is missing"))]
+    NotLocal { image: String },
+
+    #[error("node `{node}` does not run")]
+    #[diagnostic(code(coracle::load::node_down), help("run `coracle cluster start`, or `coracle up` again"))]
+    NodeDown {
+        node: String,
+        #[source]
+        cause: Cause,
+    },
+
+    #[error("`{command}` on node `{node}` did not go on for {seconds} s")]
+    #[diagnostic(
+        code(coracle::load::node_silent),
+        help(
+            "`docker exec {node} systemctl status containerd` shows how it is; `coracle cluster stop` and `coracle \
+             cluster start` begin anew"
+        )
+    )]
+    NodeSilent { node: String, command: String, seconds: u64 },
+
+    #[error("`{command}` on node `{node}` failed")]
+    #[diagnostic(code(coracle::load::node_command), help("run `docker exec {node} {command}` to see it again"))]
+    NodeCommand {
+        node: String,
+        command: String,
+        #[source]
+        cause: Cause,
+    },
+
+    #[error("{images} could not be loaded into node `{node}`")]
+    #[diagnostic(
+        code(coracle::load::import_failed),
+        help(
+            "run the same command again; if it stays, make the cluster anew: `coracle cluster delete`, then `coracle up`"
+        )
+    )]
+    Import {
+        node: String,
+        /// "image `a`" or "images `a`, `b`".
+        images: String,
+        #[source]
+        cause: Cause,
+    },
+
+    #[error("the disk of node `{node}` is full, so {images} could not be loaded into it")]
+    #[diagnostic(
+        code(coracle::load::node_full),
+        help("`docker system df` shows what takes the space; `coracle prune` removes what Coracle no longer needs")
+    )]
+    NodeFull {
+        node: String,
+        images: String,
+        #[source]
+        cause: Cause,
+    },
+
+    #[error("{images} was loaded into node `{node}`, but is not whole there")]
+    #[diagnostic(code(coracle::load::not_on_node), help("run the same command again; it loads what is missing"))]
+    NotOnNode {
+        node: String,
+        images: String,
+        #[source]
+        cause: Cause,
+    },
+}
+
+fn free_help(reclaimable: Option<u64>) -> String {
+    match reclaimable.filter(|bytes| *bytes > 0) {
+        Some(bytes) => format!(
+            "about {} can be freed: `docker builder prune` and `docker image prune` remove only what nothing uses",
+            size(bytes)
+        ),
+        None => "free space where Docker keeps its data (`docker info` names the folder), then run the same command \
+                 again"
+            .to_owned(),
+    }
+}
+
+/// Returns a size as people read it: `1.4 GB`.
+pub(super) fn size(bytes: u64) -> String {
+    let units = [("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000)];
+    match units.iter().find(|(_, unit)| bytes >= *unit) {
+        Some((name, unit)) => format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit),
+        None => format!("{bytes} bytes"),
+    }
+}
+
+impl Classified for Error {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::BuildFailed(_)
+            | Self::Engine { .. }
+            | Self::TagMissing { .. }
+            | Self::NodeCommand { .. }
+            | Self::NodeSilent { .. }
+            | Self::Import { .. }
+            | Self::NotOnNode { .. } => Kind::Work,
+            Self::Context(error) => error.kind(),
+            Self::Pull(error) => error.kind(),
+            Self::Cancelled { .. } => Kind::Interrupted,
+            Self::EngineLost { .. }
+            | Self::DiskFull { .. }
+            | Self::Credentials { .. }
+            | Self::BuildSecret { .. }
+            | Self::NotLocal { .. }
+            | Self::NodeDown { .. }
+            | Self::NodeFull { .. } => Kind::Absent,
+        }
+    }
+}

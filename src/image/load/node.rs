@@ -1,0 +1,170 @@
+//! Commands in a node: what it holds, and the import that reads standard input.
+//!
+//! Commands run through the engine, so a node can take images before Kubernetes is up. Each
+//! has an end: a containerd that hangs is told, not waited for.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
+
+use super::super::Error;
+use super::super::engine::{Engine, Input, Ran, is_disk_full};
+use super::super::error::Cause;
+use super::named;
+
+/// Lists every image, then of ours those that are complete and unpacked: an import that
+/// was killed leaves a name without its content.
+const LIST: &str = "ctr --namespace=k8s.io images ls -q && echo && \
+                    ctr --namespace=k8s.io images check -q 'name~=^coracle\\.local/'";
+
+/// How long a node may take for a question.
+const ANSWER: Duration = Duration::from_secs(60);
+/// How long an import may take nothing of what it is given.
+const STALLED: Duration = Duration::from_secs(60);
+/// How long it may take after it has been given all: it unpacks large layers on a slow disk.
+const UNPACKED: Duration = Duration::from_secs(600);
+
+/// Why a node did not take a stream.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The stream ended early: the engine's side, or the node's.
+    Truncated(String),
+    /// The import's exit code and words.
+    Import { code: i64, words: String },
+    /// The command could not be run or its end not be seen.
+    Lost(Error),
+}
+
+impl Fault {
+    pub(super) fn into_error(self, node: &str, images: &[String]) -> Error {
+        let (node, images) = (node.to_owned(), named(images));
+        match self {
+            Self::Lost(error) => error,
+            Self::Import { words, .. } if is_disk_full(&words) => {
+                Error::NodeFull { node, images, cause: Cause::new(words) }
+            }
+            Self::Import { code, words } => {
+                let cause = Cause::new(format!("`ctr images import` exited with {code}\n{words}"));
+                Error::Import { node, images, cause }
+            }
+            Self::Truncated(words) => Error::Import { node, images, cause: Cause::new(words) },
+        }
+    }
+}
+
+/// Returns the command that imports from standard input. Layers are unpacked by `ctr`
+/// itself where it can (`--local`, faster); that flag is asked for, since older nodes know
+/// it not and do so anyway.
+pub(super) fn argv_import(architecture: &str) -> Vec<String> {
+    let script = "local=; case \"$(ctr images import --help)\" in *--local*) local=--local;; esac; \
+                  exec ctr --namespace=k8s.io images import --platform \"$1\" $local -";
+    ["sh", "-c", script, "import", &format!("linux/{architecture}")].map(str::to_owned).to_vec()
+}
+
+/// Returns the command that lists a node's images.
+pub(super) fn argv_list() -> Vec<String> {
+    ["sh", "-c", LIST].map(str::to_owned).to_vec()
+}
+
+/// Returns the names of the images that a node holds whole.
+pub(super) async fn images(engine: &Engine, node: &str) -> Result<BTreeSet<String>, Error> {
+    let ran = engine.exec(node, argv_list(), ANSWER).await?;
+    if ran.code != 0 {
+        let command = "ctr --namespace=k8s.io images ls -q".to_owned();
+        return Err(Error::NodeCommand { node: node.to_owned(), command, cause: Cause::new(ran.words) });
+    }
+    Ok(parse_list(&String::from_utf8_lossy(&ran.out)))
+}
+
+/// Returns the names before the blank line, ours only if they are also after it.
+pub(super) fn parse_list(text: &str) -> BTreeSet<String> {
+    let (all, whole) = text.split_once("\n\n").or_else(|| text.split_once("\r\n\r\n")).unwrap_or((text, ""));
+    let whole: BTreeSet<&str> = whole.lines().map(str::trim).collect();
+    all.lines()
+        .map(str::trim)
+        .filter(|name| !name.is_empty() && (!name.starts_with("coracle.local/") || whole.contains(name)))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// What a node is fed: the archive's bytes, or why they end before the archive does.
+pub(super) type Feed = mpsc::Receiver<Result<Bytes, String>>;
+
+/// Imports what comes over `feed`.
+pub(super) async fn import(engine: &Engine, node: &str, architecture: &str, feed: Feed) -> Result<(), Fault> {
+    let mut cut = None;
+    let attach = tokio::time::timeout(ANSWER, engine.attach(node, argv_import(architecture), true));
+    let (attached, mut input) = attach.await.unwrap_or_else(|_| Err(silent(node, ANSWER))).map_err(Fault::Lost)?;
+    // Read while written: a command that talks much would block otherwise.
+    let ended = tokio::select! {
+        ended = engine.ended(node, attached) => ended,
+        silence = fed(&mut input, feed, &mut cut) => Err(silent(node, silence)),
+    };
+    if let Some(reason) = cut {
+        return Err(Fault::Truncated(reason));
+    }
+    match ended.map_err(Fault::Lost)? {
+        Ran { code: 0, .. } => Ok(()),
+        Ran { words, .. } if words.contains("unexpected EOF") => Err(Fault::Truncated(words)),
+        Ran { code, words, .. } => Err(Fault::Import { code, words }),
+    }
+}
+
+fn silent(node: &str, time: Duration) -> Error {
+    Error::NodeSilent { node: node.to_owned(), command: "ctr images import".to_owned(), seconds: time.as_secs() }
+}
+
+/// Writes the feed to its end, or to where it is cut, and closes the command's input. Returns
+/// only when the command has been silent for too long: it neither took what it was given, nor
+/// came to its end afterwards.
+async fn fed(input: &mut Input, mut feed: Feed, cut: &mut Option<String>) -> Duration {
+    while let Some(chunk) = feed.recv().await {
+        match chunk {
+            Ok(chunk) => match tokio::time::timeout(STALLED, input.write_all(&chunk)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => break,
+                Err(_) => return STALLED,
+            },
+            Err(reason) => {
+                *cut = Some(reason);
+                break;
+            }
+        }
+    }
+    // The engine's side may still give: it sees that nobody takes any more.
+    drop(feed);
+    drop(tokio::time::timeout(STALLED, input.shutdown()).await);
+    tokio::time::sleep(UNPACKED).await;
+    UNPACKED
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_that_takes_nothing_is_given_up() {
+        let (_reads_nothing, ours) = tokio::io::duplex(4);
+        let mut input: Input = Box::pin(ours);
+        let (sender, feed) = mpsc::channel(4);
+        sender.send(Ok(Bytes::from_static(b"more than four"))).await.unwrap();
+        assert_eq!(fed(&mut input, feed, &mut None).await, STALLED);
+        assert!(sender.is_closed(), "who feeds sees it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_fed_may_take_long_to_unpack_but_not_for_ever() {
+        let (kept, ours) = tokio::io::duplex(64);
+        let mut input: Input = Box::pin(ours);
+        let (sender, feed) = mpsc::channel(4);
+        sender.send(Ok(Bytes::from_static(b"archive"))).await.unwrap();
+        drop(sender);
+        let begin = tokio::time::Instant::now();
+        assert_eq!(fed(&mut input, feed, &mut None).await, UNPACKED);
+        assert!(begin.elapsed() >= UNPACKED);
+        drop(kept);
+    }
+}

@@ -1,0 +1,8 @@
+//! The binary without Docker and without a cluster: help, profiles, messages, exit codes.
+#![cfg(test)]
+
+mod help;
+mod messages;
+mod profiles;
+mod readme;
+mod sandbox;

@@ -1,0 +1,23 @@
+//! The binary on real kind clusters: what a user would do, and what they would see.
+//!
+//! `scripts/test e2e` runs these; they are ignored by default, as they need Docker and
+//! kind. [`sandbox::Sandbox`] is the type to read first: a home, a kubeconfig and a cluster
+//! of the tests' own. The tests take turns, whatever `--test-threads` says, because most of
+//! them share one cluster. Clusters are gone when the run ends, also one that was killed.
+#![cfg(test)]
+
+mod checks;
+mod concurrent;
+mod engine;
+mod explained;
+mod folders;
+mod http;
+mod killed;
+mod kubernetes;
+mod nodes;
+mod process;
+mod profiles;
+mod refused;
+mod rollout;
+mod sandbox;
+mod snapshot;

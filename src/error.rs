@@ -70,3 +70,17 @@ impl Classified for Interrupted {
         Kind::Interrupted
     }
 }
+
+/// Returns an error's words and those of all its sources in one line, each said once.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let words = source.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        next = source.source();
+    }
+    text
+}

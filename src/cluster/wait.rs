@@ -8,7 +8,8 @@ use tokio::time::Instant;
 
 use super::error::Words;
 use super::{Error, kubeconfig, making, node};
-use crate::image::engine::{Engine, chain};
+use crate::error::chain;
+use crate::image::engine::Engine;
 use crate::session::Session;
 
 const AGAIN: Duration = Duration::from_millis(200);

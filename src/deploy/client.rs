@@ -7,7 +7,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 
 use super::Error;
 use super::error::Words;
-use super::request::chain;
+use crate::error::chain;
 
 const CONNECT: Duration = Duration::from_secs(5);
 

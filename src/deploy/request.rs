@@ -134,7 +134,7 @@ pub(crate) async fn call(client: &Client, path: &str, call: Call<'_>) -> Result<
         let fault = match tokio::time::timeout(deadline, once(client, path, &call)).await {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(kube::Error::Api(status))) => Fault::Api(status),
-            Ok(Err(error)) => Fault::Transport(chain(&error)),
+            Ok(Err(error)) => Fault::Transport(crate::error::chain(&error)),
             Err(_) => return Err(Fault::Late(deadline)),
         };
         let busy = match &fault {
@@ -240,18 +240,4 @@ fn invalid(status: &Status) -> Words {
         .map(|cause| format!("{}: {}", cause.field, cause.message))
         .collect();
     if lines.is_empty() { Words::new(&status.message) } else { Words::new(&lines.join("\n")) }
-}
-
-/// Returns an error's words and those of all its sources, each said once.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        let words = source.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        next = source.source();
-    }
-    text
 }

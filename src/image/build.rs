@@ -96,7 +96,7 @@ async fn run(session: &Session, engine: &Engine, request: &Request) -> Result<Bu
     let mut connection = wire::connect(&engine.endpoint).await.map_err(|error| lost(&error))?;
     let answered = match connection.send(question).await {
         Ok(answer) => read(session, request, answer).await,
-        Err(error) => Err(super::engine::chain(&error)),
+        Err(error) => Err(crate::error::chain(&error)),
     };
     // What went wrong while the context was read is the cause of whatever the engine says.
     if let Some(error) = written.error() {

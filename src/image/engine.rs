@@ -14,7 +14,7 @@ use bollard::query_parameters::TagImageOptionsBuilder;
 use futures_util::future::join_all;
 
 pub(super) use exec::{Input, Ran};
-pub(crate) use fault::{Error, chain};
+pub(crate) use fault::Error;
 pub(super) use fault::{cause_of, is_disk_full};
 
 use super::endpoint::{self, Endpoint};

@@ -141,7 +141,7 @@ fn words(error: &std::io::Error) -> String {
         std::io::ErrorKind::NotFound => "no such file or directory".to_owned(),
         std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         std::io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
-        _ => chain(error),
+        _ => crate::error::chain(error),
     }
 }
 
@@ -159,22 +159,8 @@ pub(in crate::image) fn cause_of(error: &bollard::errors::Error) -> String {
     match error {
         bollard::errors::Error::DockerResponseServerError { message, .. } => message.trim().to_owned(),
         bollard::errors::Error::DockerStreamError { error } => error.trim().to_owned(),
-        other => chain(other),
+        other => crate::error::chain(other),
     }
-}
-
-/// Returns an error and what caused it in one line, nothing twice.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let words = cause.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        next = cause.source();
-    }
-    text
 }
 
 /// Returns whether `text` is about a full disk.

@@ -312,7 +312,7 @@ impl Run<'_> {
             Some(async move { (service, number, reach::wait(self.session, &port).await) })
         });
         if replaced {
-            tokio::time::sleep(reach::PROXIES).await;
+            tokio::time::sleep(reach::proxies_lag(self.client().await?).await).await;
         }
         for (service, port, reached) in futures_util::future::join_all(waits).await {
             if !reached && !self.session.cancel.is_cancelled() {

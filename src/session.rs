@@ -25,6 +25,8 @@ pub(crate) struct Surroundings {
     pub(crate) home: PathBuf,
     /// `$XDG_STATE_HOME/coracle`: private kubeconfigs, locks, trust.
     pub(crate) state: PathBuf,
+    /// `$XDG_CACHE_HOME/coracle`: what is known of contexts and layers; safe to delete.
+    pub(crate) cache: PathBuf,
     /// The name of the user who runs this.
     pub(crate) user: String,
     /// Standard input is a terminal, so that a question can be asked.

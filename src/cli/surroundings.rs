@@ -10,7 +10,7 @@ use etcetera::BaseStrategy;
 
 use crate::session::Surroundings;
 
-/// The folder below the user's state folder that is ours.
+/// The folder below the user's state and cache folders that is ours.
 const OURS: &str = "coracle";
 
 /// Captures variables, folders, the user and whether a question can be asked.
@@ -25,6 +25,7 @@ pub(crate) fn capture() -> Surroundings {
         folder,
         home: places.home,
         state: places.state.join(OURS),
+        cache: places.cache.join(OURS),
         // A question is read from standard input and asked on standard error, as stdout is the answer's.
         can_ask: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
     }
@@ -33,17 +34,19 @@ pub(crate) fn capture() -> Surroundings {
 struct Places {
     home: PathBuf,
     state: PathBuf,
+    cache: PathBuf,
 }
 
 impl Places {
     /// Follows the XDG rules on every system; without a home the current folder stands in.
     fn find(folder: &Path) -> Self {
         let Ok(base) = etcetera::base_strategy::Xdg::new() else {
-            return Self { home: folder.to_owned(), state: folder.join(".local/state") };
+            let (home, state, cache) = (folder.to_owned(), folder.join(".local/state"), folder.join(".cache"));
+            return Self { home, state, cache };
         };
         let home = base.home_dir().to_owned();
         let state = base.state_dir().unwrap_or_else(|| home.join(".local/state"));
-        Self { home, state }
+        Self { home, state, cache: base.cache_dir() }
     }
 }
 
@@ -90,6 +93,7 @@ mod tests {
             set.unwrap_or_else(|| captured.home.join(usual)).join("coracle")
         };
         assert_eq!(captured.state, expected("XDG_STATE_HOME", ".local/state"));
+        assert_eq!(captured.cache, expected("XDG_CACHE_HOME", ".cache"));
         assert!(captured.folder.is_absolute());
     }
 }

@@ -1,10 +1,11 @@
 //! Whether a port of this machine leads to a pod yet.
 //!
-//! A ready pod is not reached at once: each node's proxy learns of it up to a second later.
-//! Until then the engine takes a connection and drops it, or the pod before answers.
+//! A ready pod is not reached at once: each node's proxy takes changes in at intervals. Until
+//! then the engine takes a connection and drops it, or the pod before answers.
 
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::ConfigMap;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -15,9 +16,10 @@ const AGAIN: Duration = Duration::from_millis(100);
 const HOLDS: Duration = Duration::from_millis(200);
 const ANSWER: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long the proxies of the nodes may go on sending to pods that are replaced: they take
-/// changes in once a second.
-pub(crate) const PROXIES: Duration = Duration::from_millis(1500);
+/// How often a proxy takes changes in where its configuration says nothing.
+const USUAL_INTERVAL: Duration = Duration::from_secs(1);
+/// How long it may take to write its rules then.
+const WRITES: Duration = Duration::from_millis(300);
 
 /// A port of 127.0.0.1, and how it is known to lead to a pod.
 #[derive(Debug, Clone)]
@@ -27,6 +29,34 @@ pub(crate) struct Port {
     pub(crate) http: bool,
     /// How many times in a row: more than once where one of several pods may still be away.
     pub(crate) times: u32,
+}
+
+/// Returns how long the proxies of the cluster's nodes may go on sending to pods that were
+/// replaced, as kube-proxy's own configuration says.
+pub(crate) async fn proxies_lag(client: &kube::Client) -> Duration {
+    let maps: kube::Api<ConfigMap> = kube::Api::namespaced(client.clone(), "kube-system");
+    let interval = match maps.get_opt("kube-proxy").await {
+        Ok(map) => map.and_then(|map| interval(map.data?.get("config.conf")?)),
+        // Who may not read it waits the usual time.
+        Err(error) => {
+            tracing::debug!(%error, "kube-proxy's configuration could not be read");
+            None
+        }
+    };
+    interval.unwrap_or(USUAL_INTERVAL) + WRITES
+}
+
+/// Returns the interval of the mode that a kube-proxy configuration names.
+fn interval(config: &str) -> Option<Duration> {
+    let config: serde_json::Value = serde_saphyr::from_str(config).ok()?;
+    let mode = config["mode"].as_str().filter(|mode| !mode.is_empty()).unwrap_or("iptables");
+    let text = config[mode]["minSyncPeriod"].as_str()?;
+    let milliseconds = match text.strip_suffix("ms") {
+        Some(number) => number.parse().ok()?,
+        None => text.strip_suffix('s')?.parse::<u64>().ok()?.checked_mul(1000)?,
+    };
+    // Zero is the proxy's own choice, which is the usual one.
+    (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
 }
 
 /// Waits until the port is reached; false where that does not happen in 30 s, or the user stops it.
@@ -68,6 +98,17 @@ async fn is_reached(port: &Port) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_proxys_own_configuration_says_how_often_it_looks() {
+        let iptables = "mode: iptables\niptables:\n  minSyncPeriod: 100ms\nnftables:\n  minSyncPeriod: 2s\n";
+        assert_eq!(interval(iptables), Some(Duration::from_millis(100)));
+        assert_eq!(interval(&iptables.replace("mode: iptables", "mode: nftables")), Some(Duration::from_secs(2)));
+        assert_eq!(interval(&iptables.replace("mode: iptables", "mode: \"\"")), Some(Duration::from_millis(100)));
+        assert_eq!(interval("mode: ipvs\nipvs:\n  minSyncPeriod: 0s\n"), None);
+        assert_eq!(interval("mode: iptables\niptables:\n  minSyncPeriod: 1m30s\n"), None);
+        assert_eq!(interval("{"), None);
+    }
 
     async fn port(serve: impl FnOnce(tokio::net::TcpListener) -> tokio::task::JoinHandle<()>) -> u16 {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -42,10 +42,13 @@ pub(crate) struct Entry {
 pub(crate) enum What {
     Folder,
     Link(PathBuf),
-    /// Content's SHA-256 and size.
     File {
+        /// SHA-256 of the content.
         digest: [u8; 32],
+        /// Bytes.
         size: u64,
+        /// When it was last written: seconds since 1970. Does not count for a tag.
+        modified: i64,
     },
 }
 

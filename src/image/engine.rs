@@ -40,6 +40,9 @@ pub(crate) struct Engine {
     pub(crate) api: (u32, u32),
     /// Builds go to `BuildKit`; false: the classic builder is all that there is.
     pub(crate) buildkit: bool,
+    /// Images are in containerd's store: with their own compressed layers, and ids that are
+    /// digests of manifests; false: in the classic one (overlay2).
+    pub(crate) containerd_store: bool,
 }
 
 /// What the engine knows of an image that it has.
@@ -93,7 +96,14 @@ async fn probe(endpoint: &Endpoint) -> Result<Engine, Error> {
         cores: info.ncpu.and_then(|cores| usize::try_from(cores).ok()).unwrap_or(1).max(1),
         api,
         buildkit,
+        containerd_store: has_containerd_store(&info),
     })
+}
+
+/// Whether images are in containerd's store, as the driver's status says.
+fn has_containerd_store(info: &bollard::models::SystemInfo) -> bool {
+    let mut status = info.driver_status.iter().flatten();
+    status.any(|pair| pair.iter().any(|word| word.starts_with("io.containerd.snapshotter")))
 }
 
 fn client(endpoint: &Endpoint) -> Result<bollard::Docker, Error> {

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::{join_all, try_join_all};
 
+pub(crate) use self::node::on_node;
 use super::engine::Engine;
 use super::error::Cause;
 use super::{Error, reference};

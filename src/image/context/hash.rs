@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -44,13 +45,14 @@ pub(super) fn fill_in(root: &Path, entries: &mut [Entry]) -> Result<(), Error> {
 fn hash(path: &Path) -> Result<What, Error> {
     let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(unreadable)?;
+    let modified = file.metadata().map_err(unreadable)?.mtime();
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 128 * 1024];
     let mut size = 0;
     loop {
         let read = file.read(&mut buffer).map_err(unreadable)?;
         if read == 0 {
-            return Ok(What::File { digest: hasher.finalize().into(), size });
+            return Ok(What::File { digest: hasher.finalize().into(), size, modified });
         }
         hasher.update(&buffer[..read]);
         size += read as u64;

@@ -52,7 +52,7 @@ fn append(tar: &mut Builder<&mut dyn Write>, entry: &Entry, full: &Path) -> Resu
                 tar.append_link(&mut header, &entry.path, target).map_err(send)
             }
         }
-        What::File { digest, size } if found.is_file() && mode_is_same && found.len() == *size => {
+        What::File { digest, size, .. } if found.is_file() && mode_is_same && found.len() == *size => {
             let mut header = header(EntryType::Regular, entry.mode, *size);
             // Web servers tell by it that a file of the same size is another one.
             header.set_mtime(u64::try_from(found.mtime()).unwrap_or_default().max(EARLIEST));

@@ -165,7 +165,7 @@ fn a_large_context_names_its_largest_parts() {
     let file = |path: &str, megabytes: u64| Entry {
         path: path.into(),
         mode: 0o644,
-        what: What::File { digest: [0; 32], size: megabytes * 1_000_000 },
+        what: What::File { digest: [0; 32], size: megabytes * 1_000_000, modified: 0 },
     };
     let context =
         |entries: Vec<Entry>, megabytes: u64| Context { root: "/p".into(), entries, size: megabytes * 1_000_000 };

@@ -1,7 +1,7 @@
 //! The walk: what is in the folder and not ignored, in order.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{Entry, Error, What};
@@ -61,7 +61,7 @@ impl Walk<'_> {
             let target = fs::read_link(&full).map_err(|source| Error::Unreadable { path: full, source })?;
             What::Link(target)
         } else if kind.is_file() {
-            What::File { digest: [0; 32], size: found.len() }
+            What::File { digest: [0; 32], size: found.len(), modified: found.mtime() }
         } else {
             return Ok(());
         };

@@ -89,7 +89,15 @@ async fn silent_engine() -> Engine {
     let host = format!("tcp://{address}");
     let docker = bollard::Docker::connect_with_http(&host, 10, bollard::API_DEFAULT_VERSION).unwrap();
     let endpoint = Endpoint { host, certificates: None, source: "a test".to_owned(), notice: None };
-    Engine { docker, endpoint, architecture: "amd64".to_owned(), cores: 2, api: (1, 51), buildkit: true }
+    Engine {
+        docker,
+        endpoint,
+        architecture: "amd64".to_owned(),
+        cores: 2,
+        api: (1, 51),
+        buildkit: true,
+        containerd_store: false,
+    }
 }
 
 #[tokio::test]

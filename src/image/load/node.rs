@@ -79,6 +79,11 @@ pub(super) async fn images(engine: &Engine, node: &str) -> Result<BTreeSet<Strin
     Ok(parse_list(&String::from_utf8_lossy(&ran.out)))
 }
 
+/// Runs a shell script on a node, to its end.
+pub(crate) async fn on_node(engine: &Engine, node: &str, script: &str) -> Result<Ran, Error> {
+    engine.exec(node, ["sh", "-c", script].map(str::to_owned).to_vec(), ANSWER).await
+}
+
 /// Returns the names before the blank line, ours only if they are also after it.
 pub(super) fn parse_list(text: &str) -> BTreeSet<String> {
     let (all, whole) = text.split_once("\n\n").or_else(|| text.split_once("\r\n\r\n")).unwrap_or((text, ""));

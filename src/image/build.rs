@@ -1,7 +1,8 @@
 //! One build: `BuildKit` through the engine's API, its progress, and its failure explained.
 //!
-//! The context is written as a tar straight into the request, nothing is kept on disk.
-//! The connection is the build: dropping it, as cancellation does, ends the build in the
+//! The engine asks our session for the files of the context that it has not from the build
+//! before; where it cannot, the context is written as a tar straight into the request.
+//! Nothing is kept on disk. The connection is the build: dropping it, as cancellation does, ends the build in the
 //! engine. `progress` turns what the engine tells into events, `failure` a failed step
 //! into an error; `request` words the question. An engine without `BuildKit` gets the
 //! classic builder.
@@ -11,15 +12,18 @@ mod progress;
 mod request;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use self::progress::{Line, Told};
+use self::request::Way;
 use super::context::Context;
 use super::dockerfile::Dockerfile;
 use super::engine::Engine;
+use super::session::files::Files;
 use super::{Error, session, wire};
 use crate::profile;
 use crate::session::Session;
@@ -75,20 +79,52 @@ pub(crate) async fn build(session: &Session, engine: &Engine, request: &Request)
     Ok(built)
 }
 
+/// Builds by the best way that the engine takes: file sync; else once more with an archive;
+/// without `BuildKit` the classic builder.
 async fn run(session: &Session, engine: &Engine, request: &Request) -> Result<Built, Error> {
-    let lost = |error: &dyn std::fmt::Display| engine.lost(what(request), error.to_string());
-    let served = if engine.buildkit {
-        let offer = request::offer(session, request)?;
-        let opened = session::Session::open(&engine.endpoint, &request.service, offer).await;
-        Some(opened.map_err(|error| lost(&error))?)
-    } else {
+    if !engine.buildkit {
         session.events.warn(
             "the engine has no BuildKit, so its classic builder is used: no build secrets, no `RUN --mount`, slower",
         );
+        return conclude(session, engine, request, &ask(session, engine, request, &Way::Classic).await?).await;
+    }
+    let whole = |reason: &str| {
+        let service = &request.service;
+        session.events.detail(format!("The build context of `{service}` is sent as a whole: {reason}."));
+    };
+    if let Some(files) = request::files(request)?.map(Arc::new) {
+        let told = ask(session, engine, request, &Way::Files(files.clone())).await?;
+        let Some(refusal) = files.refusal().filter(|_| told.error().is_some()) else {
+            report(session, request, &files);
+            return conclude(session, engine, request, &told).await;
+        };
+        whole(&format!("the engine would not take it file by file ({refusal})"));
+    } else {
+        whole("a name in it is not UTF-8");
+    }
+    conclude(session, engine, request, &ask(session, engine, request, &Way::Archive).await?).await
+}
+
+/// Says what file sync has sent.
+fn report(session: &Session, request: &Request, files: &Files) {
+    let (bytes, count) = files.sent();
+    let files = if count == 1 { "file" } else { "files" };
+    let (service, size) = (&request.service, super::error::size(bytes));
+    session.events.detail(format!("Build context of `{service}`: sent {size}, with the content of {count} {files}."));
+}
+
+/// Asks for the build, one way, and returns what the engine told of it.
+async fn ask(session: &Session, engine: &Engine, request: &Request, way: &Way) -> Result<Told, Error> {
+    let lost = |error: &dyn std::fmt::Display| engine.lost(what(request), error.to_string());
+    let served = if way.has_session() {
+        let offer = request::offer(session, request, way)?;
+        let opened = session::Session::open(&engine.endpoint, &request.service, offer).await;
+        Some(opened.map_err(|error| lost(&error))?)
+    } else {
         None
     };
-    let path = request::path(session, engine, request, served.as_ref().map(|served| served.id.as_str()));
-    let (body, written) = request::body(request, engine.buildkit);
+    let path = request::path(session, engine, request, way, served.as_ref().map(|served| served.id.as_str()));
+    let (body, written) = request::body(request, way);
     let question = wire::request(hyper::Method::POST, &path)
         .header(hyper::header::CONTENT_TYPE, "application/x-tar")
         .body(body)
@@ -99,12 +135,16 @@ async fn run(session: &Session, engine: &Engine, request: &Request) -> Result<Bu
         Err(error) => Err(crate::error::chain(&error)),
     };
     // What went wrong while the context was read is the cause of whatever the engine says.
-    if let Some(error) = written.error() {
+    let offered = if let Way::Files(files) = way { files.error().map(Error::from) } else { None };
+    if let Some(error) = offered.or_else(|| written.error()) {
         return Err(error);
     }
-    let told = answered.map_err(|error| lost(&error))?;
+    answered.map_err(|error| lost(&error))
+}
+
+async fn conclude(session: &Session, engine: &Engine, request: &Request, told: &Told) -> Result<Built, Error> {
     match told.error() {
-        Some(message) => Err(failure::explain(session, engine, request, &told, message).await),
+        Some(message) => Err(failure::explain(session, engine, request, told, message).await),
         None => Ok(told.built()),
     }
 }

@@ -46,6 +46,12 @@ impl Ignore {
         Ok(Self { patterns })
     }
 
+    /// Reads patterns that are lines already; `None` if one is malformed.
+    pub(super) fn of_patterns(patterns: &[String]) -> Option<Self> {
+        let patterns = patterns.iter().map(|pattern| pattern.trim()).filter(|pattern| !pattern.is_empty());
+        Some(Self { patterns: patterns.map(Pattern::parse).collect::<Option<_>>()? })
+    }
+
     /// Returns what the rules say of `path` (relative, slash-separated). `parent` is the
     /// verdict on the folder that it is in; `None` at the top.
     pub(crate) fn verdict(&self, path: &str, parent: Option<&Verdict>) -> Verdict {

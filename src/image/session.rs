@@ -1,40 +1,42 @@
 //! Our own `BuildKit` session: what a build may ask of this machine while it runs.
 //!
 //! The engine hijacks one connection (`POST /session`) and calls us over it with gRPC:
-//! credentials for private base images, secrets, the ssh agent. bollard has such a
-//! session too, but serves no secrets and no agent with it. The context travels with the
-//! build's own request, so no file service is registered; one joins in [`Session::open`].
+//! the context's files, credentials for private base images, secrets, the ssh agent.
+//! bollard has such a session too, but serves no files, and no secrets beside credentials.
+//! `files` answers for the context and `auth` for what is secret; whether the context goes
+//! this way at all is the build's decision.
+
+mod auth;
+pub(super) mod files;
+mod select;
+mod send;
+mod transport;
+mod tree;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use bollard_buildkit_proto::health::health_server::{Health, HealthServer};
 use bollard_buildkit_proto::health::{
     HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
     health_check_response::ServingStatus,
 };
-use bollard_buildkit_proto::moby::buildkit::secrets::v1::secrets_server::{Secrets, SecretsServer};
-use bollard_buildkit_proto::moby::buildkit::secrets::v1::{GetSecretRequest, GetSecretResponse};
-use bollard_buildkit_proto::moby::filesync::v1::auth_server::{Auth, AuthServer};
-use bollard_buildkit_proto::moby::filesync::v1::{
-    CredentialsRequest, CredentialsResponse, FetchTokenRequest, FetchTokenResponse, GetTokenAuthorityRequest,
-    GetTokenAuthorityResponse, VerifyTokenAuthorityRequest, VerifyTokenAuthorityResponse,
-};
-use bollard_buildkit_proto::moby::sshforward::v1::ssh_server::{Ssh, SshServer};
-use bollard_buildkit_proto::moby::sshforward::v1::{BytesMessage, CheckAgentRequest, CheckAgentResponse};
+use bollard_buildkit_proto::moby::buildkit::secrets::v1::secrets_server::SecretsServer;
+use bollard_buildkit_proto::moby::filesync::v1::auth_server::AuthServer;
+use bollard_buildkit_proto::moby::filesync::v1::file_sync_server::FileSyncServer;
+use bollard_buildkit_proto::moby::sshforward::v1::ssh_server::SshServer;
 use futures_util::{Stream, StreamExt};
-use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use sha2::{Digest, Sha256};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::server::Connected;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status};
 
-use super::credentials::{self, Account};
+use self::files::Files;
+use self::transport::Transport;
 use super::endpoint::Endpoint;
 use super::wire;
 use crate::session::Surroundings;
@@ -48,6 +50,8 @@ pub(super) struct Offer {
     pub(super) agents: BTreeMap<String, PathBuf>,
     /// Where Docker's credential store is found.
     pub(super) surroundings: Arc<Surroundings>,
+    /// The context, where it does not travel with the build's request.
+    pub(super) files: Option<Arc<Files>>,
 }
 
 /// An open session; it ends when this is dropped.
@@ -70,6 +74,21 @@ const METHODS: [&str; 8] = [
     "/moby.sshforward.v1.SSH/CheckAgent",
     "/moby.sshforward.v1.SSH/ForwardAgent",
 ];
+const DIFF_COPY: &str = "/moby.filesync.v1.FileSync/DiffCopy";
+/// How much the engine may send before we have read it, in bytes.
+const WINDOW: u32 = 4 * 1024 * 1024;
+
+impl Offer {
+    /// Returns the name under which the engine keeps the last tree of a context. It is the
+    /// same for every build of one service from one folder, and no other's: of two that
+    /// share it, each would throw away what the other sent.
+    fn shared_key(&self, name: &str) -> String {
+        match &self.files {
+            Some(files) => wire::hex(&Sha256::digest([files.folder(), b"\0", name.as_bytes()].concat())[..16]),
+            None => name.to_owned(),
+        }
+    }
+}
 
 impl Session {
     /// Opens a session at the engine and serves it in the background.
@@ -81,8 +100,8 @@ impl Session {
             .header(hyper::header::UPGRADE, "h2c")
             .header("X-Docker-Expose-Session-Uuid", &id)
             .header("X-Docker-Expose-Session-Name", name)
-            .header("X-Docker-Expose-Session-Sharedkey", name);
-        for method in METHODS {
+            .header("X-Docker-Expose-Session-Sharedkey", offer.shared_key(name));
+        for method in METHODS.into_iter().chain(offer.files.is_some().then_some(DIFF_COPY)) {
             request = request.header("X-Docker-Expose-Session-Grpc-Method", method);
         }
         let request = request.body(wire::empty()).map_err(std::io::Error::other)?;
@@ -97,10 +116,17 @@ impl Session {
     }
 }
 
-fn serve(transport: Transport, offer: Offer, end: CancellationToken) {
+fn serve<T>(transport: T, offer: Offer, end: CancellationToken)
+where
+    T: AsyncRead + AsyncWrite + Connected<ConnectInfo = ()> + Send + Unpin + 'static,
+{
     let incoming = futures_util::stream::iter([Ok::<_, std::io::Error>(transport)]);
+    let files = offer.files.as_ref().map(|files| FileSyncServer::from_arc(files.clone()));
     let services = Services(Arc::new(offer));
     let router = tonic::transport::Server::builder()
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .add_optional_service(files)
         .add_service(HealthServer::new(services.clone()))
         .add_service(AuthServer::new(services.clone()))
         .add_service(SecretsServer::new(services.clone()))
@@ -142,117 +168,5 @@ impl Health for Services {
 
     async fn watch(&self, _: Request<HealthCheckRequest>) -> Answer<Self::WatchStream> {
         Err(Status::unimplemented("only Check is served"))
-    }
-}
-
-#[tonic::async_trait]
-impl Auth for Services {
-    async fn credentials(&self, request: Request<CredentialsRequest>) -> Answer<CredentialsResponse> {
-        let host = &request.get_ref().host;
-        let account = credentials::lookup(&self.0.surroundings, host).await.map_err(|error| {
-            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-            Status::failed_precondition(format!("{error}{cause}"))
-        })?;
-        let (username, secret) = match account {
-            Account::Anonymous => (String::new(), String::new()),
-            Account::Password { user, password } => (user, password),
-            Account::Token(token) => (String::new(), token),
-        };
-        Ok(Response::new(CredentialsResponse { username, secret }))
-    }
-
-    // The engine fetches tokens itself with the credentials above when told that this
-    // side does not.
-    async fn fetch_token(&self, _: Request<FetchTokenRequest>) -> Answer<FetchTokenResponse> {
-        Err(Status::unimplemented("tokens are the engine's own"))
-    }
-
-    async fn get_token_authority(&self, _: Request<GetTokenAuthorityRequest>) -> Answer<GetTokenAuthorityResponse> {
-        Err(Status::unavailable("tokens are the engine's own"))
-    }
-
-    async fn verify_token_authority(
-        &self,
-        _: Request<VerifyTokenAuthorityRequest>,
-    ) -> Answer<VerifyTokenAuthorityResponse> {
-        Err(Status::unavailable("tokens are the engine's own"))
-    }
-}
-
-#[tonic::async_trait]
-impl Secrets for Services {
-    async fn get_secret(&self, request: Request<GetSecretRequest>) -> Answer<GetSecretResponse> {
-        let id = &request.get_ref().id;
-        match self.0.secrets.get(id) {
-            Some(value) => Ok(Response::new(GetSecretResponse { data: value.clone() })),
-            None => Err(Status::not_found(format!("secret {id} not found"))),
-        }
-    }
-}
-
-impl Services {
-    fn agent(&self, id: &str) -> Result<&PathBuf, Status> {
-        let id = if id.is_empty() { "default" } else { id };
-        self.0.agents.get(id).ok_or_else(|| Status::not_found(format!("unset ssh forward key {id}")))
-    }
-}
-
-#[tonic::async_trait]
-impl Ssh for Services {
-    type ForwardAgentStream = Answers<BytesMessage>;
-
-    async fn check_agent(&self, request: Request<CheckAgentRequest>) -> Answer<CheckAgentResponse> {
-        self.agent(&request.get_ref().id).map(|_| Response::new(CheckAgentResponse {}))
-    }
-
-    async fn forward_agent(&self, request: Request<Streaming<BytesMessage>>) -> Answer<Self::ForwardAgentStream> {
-        let id = request.metadata().get("buildkit.ssh.id").and_then(|id| id.to_str().ok()).unwrap_or("default");
-        let agent = tokio::net::UnixStream::connect(self.agent(id)?).await?;
-        let (from_agent, mut to_agent) = agent.into_split();
-        let mut messages = request.into_inner();
-        tokio::spawn(async move {
-            while let Some(Ok(message)) = messages.next().await {
-                if to_agent.write_all(&message.data).await.is_err() {
-                    break;
-                }
-            }
-            drop(to_agent.shutdown().await);
-        });
-        let answers = tokio_util::io::ReaderStream::new(from_agent)
-            .map(|chunk| chunk.map(|data| BytesMessage { data: data.to_vec() }).map_err(Status::from));
-        Ok(Response::new(Box::pin(answers)))
-    }
-}
-
-/// The hijacked connection, as tonic wants it.
-struct Transport(TokioIo<Upgraded>);
-
-impl Connected for Transport {
-    type ConnectInfo = ();
-
-    fn connect_info(&self) -> Self::ConnectInfo {}
-}
-
-impl AsyncRead for Transport {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Transport {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
     }
 }

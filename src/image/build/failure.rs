@@ -54,14 +54,22 @@ pub(super) async fn explain(
         let registry = reference::registry_of(&image);
         let account = credentials::lookup(&session.surroundings, &registry).await;
         let account = account.unwrap_or(credentials::Account::Anonymous);
-        let subject =
-            format!("image `{}` could not be built: its base image `{image}` could not be pulled", request.service);
+        let role =
+            if is_syntax(&request.dockerfile.text, &image) { "the image of its `# syntax=`" } else { "its base image" };
+        let subject = format!("image `{}` could not be built: {role} `{image}` could not be pulled", request.service);
         return Box::new(pull::failed(subject, &image, &account, message)).into();
     }
     if !is_users(message) {
         return engine.said(what(request), message).await;
     }
     Box::new(describe(request, failed, message)).into()
+}
+
+/// Returns whether a Dockerfile's comments at the top name `image` as what reads it.
+fn is_syntax(text: &str, image: &str) -> bool {
+    let comments = text.lines().map(str::trim).take_while(|line| line.starts_with('#'));
+    let mut pairs = comments.filter_map(|line| line.trim_start_matches('#').split_once('='));
+    pairs.any(|(key, value)| key.trim().eq_ignore_ascii_case("syntax") && value.trim().ends_with(image))
 }
 
 /// Returns whether a message is about what the Dockerfile does, not about the builder.

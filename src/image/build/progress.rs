@@ -167,7 +167,8 @@ impl Told {
         for part in &status.statuses {
             let step = self.steps.entry(part.vertex.clone()).or_default();
             let bytes = |count: i64| u64::try_from(count).unwrap_or(0);
-            if part.total > 0 {
+            // Of the context nobody knows how much the engine will ask for.
+            if part.total > 0 || part.id.starts_with("transferring ") {
                 step.parts.insert(part.id.clone(), (bytes(part.current), bytes(part.total)));
                 moved = Some(part.vertex.clone());
             }
@@ -248,9 +249,11 @@ impl Told {
         let total: u64 = self.totals.values().sum();
         let done = self.steps.values().filter(|step| step.counts && step.done).count();
         let (have, want) = step.parts.values().fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
-        let bytes = match want {
-            0 => String::new(),
-            _ => format!(" ({} of {})", super::super::error::size(have), super::super::error::size(want)),
+        let size = super::super::error::size;
+        let bytes = match (have, want) {
+            (0, 0) => String::new(),
+            (_, 0) => format!(" ({})", size(have)),
+            _ => format!(" ({} of {})", size(have), size(want)),
         };
         let progress = Progress {
             done: u64::try_from(done).unwrap_or(u64::MAX),

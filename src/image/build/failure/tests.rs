@@ -112,3 +112,15 @@ fn a_base_image_that_cannot_be_had_is_no_fault_of_the_dockerfile() {
         assert_eq!(base_image(message).as_deref(), image);
     }
 }
+
+#[test]
+fn the_image_that_reads_the_dockerfile_is_told_from_a_base_image() {
+    for (text, expected) in [
+        ("# syntax=docker/dockerfile:1\nFROM a\n", true),
+        ("#escape=`\n#Syntax = docker.io/docker/dockerfile:1\nFROM a\n", true),
+        ("FROM docker/dockerfile:1\n# syntax=docker/dockerfile:1\n", false),
+        ("# syntax=other/dockerfile:2\n", false),
+    ] {
+        assert_eq!(is_syntax(text, "docker/dockerfile:1"), expected, "{text}");
+    }
+}

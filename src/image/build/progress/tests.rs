@@ -64,6 +64,22 @@ fn steps_of_all_stages_are_counted_and_errands_are_not() {
 }
 
 #[test]
+fn the_contexts_bytes_are_told_though_nobody_knows_how_many_there_will_be() {
+    let mut told = Told::new("api");
+    let status = StatusResponse {
+        vertexes: vec![vertex("c", "[internal] load build context")],
+        statuses: vec![VertexStatus {
+            id: "transferring context:".to_owned(),
+            vertex: "c".to_owned(),
+            current: 1_900_000,
+            ..VertexStatus::default()
+        }],
+        ..StatusResponse::default()
+    };
+    assert_eq!(words(&told.hear(&Line::parse(&trace(&status)))), ["0/0 [internal] load build context (1.9 MB)"]);
+}
+
+#[test]
 fn the_failed_step_keeps_its_last_lines() {
     let mut told = Told::new("api");
     let lines = (1..=30).map(|number| format!("line {number}")).collect::<Vec<_>>().join("\n") + "\n";

@@ -120,6 +120,15 @@ pub(crate) enum Error {
         cause: Cause,
     },
 
+    #[error("{what} out of the Docker engine failed")]
+    #[diagnostic(code(coracle::load::push_failed), help("run the same command again"))]
+    Push {
+        /// "the push of image `a`".
+        what: String,
+        #[source]
+        cause: Cause,
+    },
+
     #[error("{images} could not be loaded into node `{node}`")]
     #[diagnostic(
         code(coracle::load::import_failed),
@@ -186,6 +195,7 @@ impl Classified for Error {
             | Self::TagMissing { .. }
             | Self::NodeCommand { .. }
             | Self::NodeSilent { .. }
+            | Self::Push { .. }
             | Self::Import { .. }
             | Self::NotOnNode { .. } => Kind::Work,
             Self::Context(error) => error.kind(),

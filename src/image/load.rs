@@ -7,7 +7,10 @@
 //! not in it. What `ctr` says is not believed: each node is asked for each image.
 
 mod export;
+mod known;
 mod node;
+mod push;
+mod receiver;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -239,9 +239,9 @@ impl Run<'_> {
                 self.engine.tag(reference, tag).await?;
             }
         }
-        let state = cluster::node_names(self.engine, &self.profile.cluster.name).await?;
         let held = if self.observed.nodes.is_empty() {
-            load::observe_nodes(self.engine, &state).await?
+            let nodes = cluster::node_names(self.engine, &self.profile.cluster.name).await?;
+            load::observe_nodes(self.engine, &nodes).await?
         } else {
             self.observed.nodes.clone()
         };

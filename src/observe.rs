@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use miette::Diagnostic;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::cluster::{self, Band, State};
 use crate::deploy::live::{self, Live};
@@ -164,6 +165,8 @@ pub(crate) async fn observe(
 }
 
 async fn look(session: &Session, engine: &Engine, profile: &mut Profile, asked: &Asked) -> Result<Observed, Failure> {
+    // Nodes take longest to answer, so they are asked first, whatever the cluster turns out to be.
+    let early = (!asked.images_only).then(|| ask_nodes(engine, profile));
     let mut inputs = read(session, profile, asked).await?;
     let cluster = async {
         if asked.images_only {
@@ -176,7 +179,7 @@ async fn look(session: &Session, engine: &Engine, profile: &mut Profile, asked: 
     let (state, pulled) = (state?, images?);
     let exposed = inputs.builds.iter().map(|(key, input)| (key.clone(), input.exposed.clone().unwrap_or_default()));
     profile::fill_ports(profile, &exposed.collect());
-    let (nodes, mut live) = ask_cluster(session, engine, profile, &inputs, &state).await?;
+    let (nodes, mut live) = ask_cluster(session, engine, profile, &inputs, &state, early).await?;
     adopt(session, &mut live, profile);
     Ok(Observed { inputs, cluster: state, pulled, nodes, live, restarted: asked.restarted })
 }
@@ -196,6 +199,19 @@ fn adopt(session: &Session, live: &mut Live, profile: &Profile) {
     }
 }
 
+/// What nodes said; none if the cluster's could not even be listed.
+type Held = Option<Result<BTreeMap<String, BTreeSet<String>>, crate::image::Error>>;
+
+/// Begins to ask the nodes for their images. What fails here is asked for again, once it is
+/// known that the cluster runs, and said then.
+fn ask_nodes(engine: &Engine, profile: &Profile) -> AbortOnDropHandle<Held> {
+    let (engine, cluster) = (engine.clone(), profile.cluster.name.clone());
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        let nodes = cluster::node_names(&engine, &cluster).await.ok()?;
+        Some(load::observe_nodes(&engine, &nodes).await)
+    }))
+}
+
 /// Asks a running cluster for its nodes' images and this profile's objects.
 async fn ask_cluster(
     session: &Session,
@@ -203,6 +219,7 @@ async fn ask_cluster(
     profile: &Profile,
     inputs: &Inputs,
     state: &State,
+    early: Option<AbortOnDropHandle<Held>>,
 ) -> Result<(BTreeMap<String, BTreeSet<String>>, Live), Failure> {
     let State::Running { nodes, .. } = state else { return Ok((BTreeMap::new(), Live::default())) };
     let kinds = inputs.documents.iter().map(|document| {
@@ -214,7 +231,15 @@ async fn ask_cluster(
         let client = cluster::client(session, engine, &profile.cluster).await?;
         live::observe(&client, profile, &kinds).await.map_err(Failure::from)
     };
-    let held = async { load::observe_nodes(engine, nodes).await.map_err(Failure::from) };
+    let held = async {
+        // An early answer of other nodes, or of none, is of a cluster that changed meanwhile.
+        if let Some(Ok(Some(Ok(held)))) = futures_util::future::OptionFuture::from(early).await
+            && held.keys().eq(nodes.iter().collect::<BTreeSet<_>>())
+        {
+            return Ok(held);
+        }
+        load::observe_nodes(engine, nodes).await.map_err(Failure::from)
+    };
     let (nodes, live) = tokio::join!(held, live);
     Ok((nodes?, live?))
 }

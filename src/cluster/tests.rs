@@ -32,6 +32,8 @@ fn engine() -> Engine {
         api: (1, 51),
         buildkit: true,
         containerd_store: false,
+        shares_loopback: false,
+        nodes: crate::image::load::Nodes::default(),
     }
 }
 

@@ -13,7 +13,7 @@ use bollard::models::ImageInspect;
 use bollard::query_parameters::TagImageOptionsBuilder;
 use futures_util::future::join_all;
 
-pub(super) use exec::{Input, Ran};
+pub(super) use exec::{Input, Ran, keep_last};
 pub(crate) use fault::Error;
 pub(super) use fault::{cause_of, is_disk_full};
 
@@ -43,6 +43,10 @@ pub(crate) struct Engine {
     /// Images are in containerd's store: with their own compressed layers, and ids that are
     /// digests of manifests; false: in the classic one (overlay2).
     pub(crate) containerd_store: bool,
+    /// 127.0.0.1 is the same for the engine and for us: it can push to a port of ours.
+    pub(crate) shares_loopback: bool,
+    /// Shells in its nodes.
+    pub(crate) nodes: super::load::Nodes,
 }
 
 /// What the engine knows of an image that it has.
@@ -58,6 +62,8 @@ pub(crate) struct LocalImage {
     pub(crate) has_command: bool,
     /// Bytes.
     pub(crate) size: u64,
+    /// Digests of its layers, uncompressed, base first.
+    pub(crate) diff_ids: Vec<String>,
 }
 
 /// Connects to the engine: at most 5 s, then the reason (absent, no permission, hung).
@@ -97,7 +103,17 @@ async fn probe(endpoint: &Endpoint) -> Result<Engine, Error> {
         api,
         buildkit,
         containerd_store: has_containerd_store(&info),
+        shares_loopback: shares_loopback(endpoint, &info),
+        nodes: super::load::Nodes::default(),
     })
+}
+
+/// Whether 127.0.0.1 is the same for the engine and for us: not with one elsewhere, not with
+/// Docker Desktop (a virtual machine), not with a rootless one (a network of its own).
+fn shares_loopback(endpoint: &Endpoint, info: &bollard::models::SystemInfo) -> bool {
+    let desktop = info.operating_system.as_deref().is_some_and(|name| name.contains("Docker Desktop"));
+    let rootless = info.security_options.iter().flatten().any(|option| option.contains("rootless"));
+    endpoint.socket().is_some() && !desktop && !rootless && cfg!(target_os = "linux")
 }
 
 /// Whether images are in containerd's store, as the driver's status says.
@@ -233,6 +249,7 @@ fn local_image(image: &ImageInspect) -> LocalImage {
         exposed,
         has_command: [config.cmd, config.entrypoint].into_iter().flatten().any(|words| !words.is_empty()),
         size: image.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
+        diff_ids: image.root_fs.as_ref().and_then(|root| root.layers.clone()).unwrap_or_default(),
     }
 }
 

@@ -1,26 +1,43 @@
 //! Getting images onto nodes without a registry, verified there.
 //!
-//! The engine exports the images for the one platform that the nodes have, as one stream;
-//! it is handed to all nodes that lack the same images at once, each with a queue of its
-//! own, and `ctr` in the node reads it from standard input. There is no file in between.
-//! One platform, because an archive of Docker's containerd store names platforms that are
-//! not in it. What `ctr` says is not believed: each node is asked for each image.
+//! What a node holds (`inventory`) says which way an image takes to it (`decide`): it is there
+//! under another name; or most of it is, and the engine pushes only the layers that are missing
+//! to a receiver in this process, which go on as an archive that leaves out what the node holds
+//! (`delta`); or the engine exports the whole image as one stream, handed to all nodes that
+//! lack the same ones at once (`export`). Nodes are spoken to through a shell in each that stays
+//! open (`shell`). What `ctr` says is not believed: each node is asked for each image.
+//! The short ways may be surprised; the full load is then made, once.
 
+mod archive;
+mod decide;
+mod delta;
 mod export;
+mod filter;
+mod full;
+mod inventory;
 mod known;
 mod node;
 mod push;
 mod receiver;
+mod shell;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::{join_all, try_join_all};
 
+use self::decide::{Facts, Wanted, Way};
+use self::inventory::Inventory;
 pub(crate) use self::node::on_node;
-use super::engine::Engine;
-use super::error::Cause;
+pub(crate) use self::shell::Nodes;
+use super::engine::{Engine, LocalImage};
 use super::{Error, reference};
 use crate::session::Session;
+
+/// For how long what a node said it holds is taken for true. When it no longer is, the load
+/// is surprised, and made in full.
+const FRESH: Duration = Duration::from_secs(3);
 
 /// Returns the names of the images that each node holds whole, as containerd spells them
 /// (`coracle.local/shop/web:0123456789ab`). Reads only.
@@ -28,103 +45,112 @@ pub(crate) async fn observe_nodes(
     engine: &Engine,
     nodes: &[String],
 ) -> Result<BTreeMap<String, BTreeSet<String>>, Error> {
-    let asked = nodes.iter().map(async |name| node::images(engine, name).await.map(|images| (name.clone(), images)));
+    let asked = nodes.iter().map(async |name| {
+        let inventory = inventory::ask(engine, name).await?;
+        Ok::<_, Error>((name.clone(), node::whole(engine, name, &inventory).await?))
+    });
     Ok(try_join_all(asked).await?.into_iter().collect())
 }
 
-/// Streams images from the engine into nodes, all nodes at once, and verifies each on
-/// each node. `missing`: node → tags that it lacks.
+/// Gets images from the engine into nodes, all nodes at once, and verifies each on each node.
+/// `missing`: node → tags that it lacks.
 pub(crate) async fn load(
     session: &Session,
     engine: &Engine,
     missing: &BTreeMap<String, Vec<String>>,
 ) -> Result<(), Error> {
-    let all: Vec<String> = missing.values().flatten().cloned().collect::<BTreeSet<_>>().into_iter().collect();
-    let local = engine.local_images(&all).await?;
-    if let Some(image) = all.iter().find(|image| !local.contains_key(*image)) {
-        return Err(Error::NotLocal { image: image.clone() });
-    }
-    let architecture = |image: &str| match local.get(image).map(|image| image.architecture.as_str()) {
-        None | Some("") => engine.architecture.clone(),
-        Some(architecture) => architecture.to_owned(),
-    };
-    let groups = groups(missing, architecture).into_iter().map(async |((architecture, images), nodes)| {
-        let size = images.iter().filter_map(|image| local.get(image)).map(|image| image.size).sum();
-        group(session, engine, &Group { images, nodes, architecture, size }).await
-    });
     tokio::select! {
-        results = join_all(groups) => results.into_iter().collect(),
+        result = load_all(session, engine, missing) => result,
         () = session.cancel.cancelled() => Err(Error::Cancelled { what: "the load of images".to_owned() }),
     }
 }
 
-/// Nodes that lack the same images, which are all for one architecture.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Group {
-    images: Vec<String>,
-    nodes: Vec<String>,
-    /// `amd64`. Mostly the engine's own; a build may state another.
-    architecture: String,
-    /// Bytes, as the engine counts them; layers that two images share count twice.
-    size: u64,
-}
-
-/// Returns architecture and images → the nodes that lack exactly these.
-fn groups(
-    missing: &BTreeMap<String, Vec<String>>,
-    architecture: impl Fn(&str) -> String,
-) -> BTreeMap<(String, Vec<String>), Vec<String>> {
-    let mut groups: BTreeMap<(String, Vec<String>), Vec<String>> = BTreeMap::new();
-    for (node, images) in missing {
-        let mut lacks: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for image in images.iter().collect::<BTreeSet<_>>() {
-            lacks.entry(architecture(image)).or_default().push(image.clone());
+async fn load_all(session: &Session, engine: &Engine, missing: &BTreeMap<String, Vec<String>>) -> Result<(), Error> {
+    let tags: BTreeSet<String> = missing.values().flatten().cloned().collect();
+    let (wanted, inventories) = tokio::join!(wanted(engine, &tags), inventories(engine, missing.keys()));
+    let (wanted, inventories) = (wanted?, inventories?);
+    let facts = Facts { containerd_store: engine.containerd_store, pushes: engine.shares_loopback };
+    let work = Work { session, engine, wanted: &wanted, inventories: &inventories };
+    let (mut short, mut long) = (BTreeMap::new(), BTreeMap::new());
+    for (node, tags) in missing {
+        let inventory = &inventories[node];
+        let ways = tags.iter().collect::<BTreeSet<_>>().into_iter();
+        let ways = ways.map(|tag| (tag.clone(), decide::way(&wanted[tag], inventory, facts)));
+        let (full, others): (Vec<_>, Vec<_>) = ways.partition(|(_, way)| *way == Way::Full);
+        if !full.is_empty() {
+            long.insert(node.clone(), full.into_iter().map(|(tag, _)| tag).collect::<Vec<_>>());
         }
-        for key in lacks {
-            groups.entry(key).or_default().push(node.clone());
+        if !others.is_empty() {
+            short.insert(node.clone(), others);
         }
     }
-    groups
+    let (left, full) = tokio::join!(delta::load(&work, &short), full::load(&work, &long, true));
+    full?;
+    let left = left?;
+    // Once, and with everything: whatever the surprise was, it is not met again.
+    full::load(&work, &left, false).await
 }
 
-async fn group(session: &Session, engine: &Engine, group: &Group) -> Result<(), Error> {
-    let mut nodes = group.nodes.clone();
-    let mut again = true;
-    loop {
-        let attempt = Group { nodes: nodes.clone(), ..group.clone() };
-        let results = export::stream(session, engine, &attempt).await;
-        let mut lost = Vec::new();
-        for (node, result) in results {
-            match result {
-                Ok(()) => {}
-                Err(node::Fault::Truncated(_)) if again => lost.push(node),
-                Err(fault) => return Err(fault.into_error(&node, &group.images)),
-            }
-        }
-        if lost.is_empty() {
-            break;
-        }
-        // A stream that broke off says nothing of the images; once more tells.
-        session.events.detail(format!("the stream of images broke off; loading again into {}", lost.join(", ")));
-        nodes = lost;
-        again = false;
-    }
-    try_join_all(group.nodes.iter().map(async |name| verify(engine, name, &group.images).await)).await?;
-    Ok(())
+/// What one load works with.
+#[derive(Clone, Copy)]
+struct Work<'a> {
+    session: &'a Session,
+    engine: &'a Engine,
+    /// By tag.
+    wanted: &'a BTreeMap<String, Wanted>,
+    /// By node, as of the load's begin.
+    inventories: &'a BTreeMap<String, Arc<Inventory>>,
 }
 
-async fn verify(engine: &Engine, node: &str, images: &[String]) -> Result<(), Error> {
-    let there = node::images(engine, node).await?;
-    let absent: Vec<String> =
-        images.iter().filter(|image| !there.contains(&reference::in_full(image))).cloned().collect();
-    if absent.is_empty() {
-        return Ok(());
+/// Returns what the engine knows of images that it must have.
+async fn wanted(engine: &Engine, tags: &BTreeSet<String>) -> Result<BTreeMap<String, Wanted>, Error> {
+    let tags: Vec<String> = tags.iter().cloned().collect();
+    let histories = join_all(tags.iter().map(async |tag| history(engine, tag).await));
+    let (local, histories) = tokio::join!(engine.local_images(&tags), histories);
+    let local = local?;
+    let images = tags.iter().zip(histories).map(|(tag, history)| {
+        let image = local.get(tag).ok_or_else(|| Error::NotLocal { image: tag.clone() })?;
+        Ok((tag.clone(), one_wanted(engine, tag, image, &history)))
+    });
+    images.collect()
+}
+
+fn one_wanted(engine: &Engine, tag: &str, image: &LocalImage, history: &[u64]) -> Wanted {
+    let architecture = if image.architecture.is_empty() { &engine.architecture } else { &image.architecture };
+    Wanted {
+        tag: tag.to_owned(),
+        name: reference::in_full(tag),
+        id: image.id.clone(),
+        architecture: architecture.clone(),
+        size: image.size,
+        sizes: decide::layer_sizes(history, image.diff_ids.len()),
+        diff_ids: image.diff_ids.clone(),
     }
-    Err(Error::NotOnNode {
-        node: node.to_owned(),
-        images: named(&absent),
-        cause: Cause::new("`ctr images check` does not list it as complete and unpacked"),
-    })
+}
+
+/// Returns the sizes in an image's history, newest first. It only helps to choose a way, and a
+/// containerd store's choice needs it not: none is as good as an error.
+async fn history(engine: &Engine, tag: &str) -> Vec<u64> {
+    if engine.containerd_store {
+        return Vec::new();
+    }
+    let history = engine.docker.image_history(tag).await.unwrap_or_default();
+    history.iter().map(|step| u64::try_from(step.size).unwrap_or(0)).collect()
+}
+
+/// Returns what nodes hold; one that said so just now is not asked again.
+async fn inventories(
+    engine: &Engine,
+    nodes: impl Iterator<Item = &String>,
+) -> Result<BTreeMap<String, Arc<Inventory>>, Error> {
+    let asked = nodes.map(async |node| {
+        let inventory = match engine.nodes.kept(node, FRESH) {
+            Some(inventory) => inventory,
+            None => inventory::ask(engine, node).await?,
+        };
+        Ok::<_, Error>((node.clone(), inventory))
+    });
+    Ok(try_join_all(asked).await?.into_iter().collect())
 }
 
 /// Returns "image `a`" or "images `a`, `b`".

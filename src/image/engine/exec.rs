@@ -37,6 +37,13 @@ pub(in crate::image) struct Attached {
 /// Where a command reads its standard input from.
 pub(in crate::image) type Input = Pin<Box<dyn AsyncWrite + Send>>;
 
+impl Attached {
+    /// Returns what the command says while it runs.
+    pub(in crate::image) fn output(self) -> Pin<Box<dyn Stream<Item = Result<LogOutput, String>> + Send>> {
+        Box::pin(self.output.map(|item| item.map_err(|error| cause_of(&error))))
+    }
+}
+
 impl Engine {
     /// Runs a command in a container to its end, which must come within `deadline`.
     pub(crate) async fn exec(&self, container: &str, argv: Vec<String>, deadline: Duration) -> Result<Ran, Error> {
@@ -99,7 +106,8 @@ impl Engine {
     }
 }
 
-fn keep_last(words: &mut Vec<u8>, more: &[u8]) {
+/// Keeps the last of what was said.
+pub(in crate::image) fn keep_last(words: &mut Vec<u8>, more: &[u8]) {
     words.extend_from_slice(more);
     if words.len() > KEPT {
         words.drain(..words.len() - KEPT);

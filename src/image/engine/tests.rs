@@ -97,6 +97,8 @@ async fn silent_engine() -> Engine {
         api: (1, 51),
         buildkit: true,
         containerd_store: false,
+        shares_loopback: false,
+        nodes: crate::image::load::Nodes::default(),
     }
 }
 

@@ -10,8 +10,10 @@ use tokio::sync::mpsc;
 
 use super::super::engine::Engine;
 use super::super::wire;
+use super::filter::Filter;
+use super::full::Group;
+use super::named;
 use super::node::{self, Fault};
-use super::{Group, named};
 use crate::event::{Progress, Subject, Unit};
 use crate::session::Session;
 
@@ -51,9 +53,9 @@ struct NodeFeed {
 }
 
 /// Tells how far each node is that still takes chunks.
-fn tell(session: &Session, feeds: &[NodeFeed], group: &Group) {
+fn tell(session: &Session, feeds: &[NodeFeed], group: &Group, left_out: u64) {
     for feed in feeds.iter().filter(|feed| feed.sender.is_some()) {
-        session.events.progress(&feed.subject, progress(feed.done, group));
+        session.events.progress(&feed.subject, progress(feed.done, left_out, group));
     }
 }
 
@@ -76,35 +78,47 @@ async fn export(
         }
     };
     let mut told = Instant::now();
+    let mut filter = Filter::new(group.without.clone());
     while let Some(frame) = body.frame().await {
         let chunk = match frame {
             Ok(frame) => Ok(frame.into_data().unwrap_or_default()),
             Err(error) => Err(format!("the engine's stream broke off: {error}")),
         };
-        give(&mut feeds, &chunk).await;
-        for feed in feeds.iter_mut().filter(|feed| feed.sender.is_some()) {
-            feed.done += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
-        }
+        let broken = chunk.is_err();
+        let pieces =
+            chunk.map_or_else(|error| vec![Err(error)], |chunk| filter.take(chunk).into_iter().map(Ok).collect());
+        hand(&mut feeds, pieces).await;
         if told.elapsed() >= TELL_EVERY {
             told = Instant::now();
-            tell(session, &feeds, group);
+            tell(session, &feeds, group, filter.left_out);
         }
-        if chunk.is_err() || feeds.iter().all(|feed| feed.sender.is_none()) {
+        if broken || feeds.iter().all(|feed| feed.sender.is_none()) {
             break;
         }
     }
-    tell(session, &feeds, group);
+    hand(&mut feeds, filter.end().into_iter().map(Ok).collect()).await;
+    tell(session, &feeds, group, filter.left_out);
     Ok(())
 }
 
-fn progress(done: u64, group: &Group) -> Progress {
+fn progress(done: u64, left_out: u64, group: &Group) -> Progress {
+    let size = group.size.saturating_sub(left_out);
     let count = group.images.len();
     Progress {
         done,
         // The archive is a little larger than the images, and smaller where they share layers.
-        total: (group.size > 0).then_some(group.size.max(done)),
+        total: (size > 0).then_some(size.max(done)),
         unit: Unit::Bytes,
         detail: if count == 1 { "1 image".to_owned() } else { format!("{count} images") },
+    }
+}
+
+/// Gives pieces to every node, and counts them.
+async fn hand(feeds: &mut [NodeFeed], pieces: Vec<Result<Bytes, String>>) {
+    for piece in pieces {
+        give(feeds, &piece).await;
+        let size = piece.map_or(0, |piece| piece.len() as u64);
+        feeds.iter_mut().filter(|feed| feed.sender.is_some()).for_each(|feed| feed.done += size);
     }
 }
 

@@ -6,26 +6,19 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
-use tokio::sync::mpsc;
 
 use super::super::Error;
 use super::super::engine::{Engine, Input, Ran, is_disk_full};
 use super::super::error::Cause;
+use super::inventory::Inventory;
 use super::named;
+use super::shell::{self, ANSWER, Feed, STALLED, UNPACKED};
 
-/// Lists every image, then of ours those that are complete and unpacked: an import that
-/// was killed leaves a name without its content.
-const LIST: &str = "ctr --namespace=k8s.io images ls -q && echo && \
-                    ctr --namespace=k8s.io images check -q 'name~=^coracle\\.local/'";
+const OURS: &str = "coracle.local/";
 
-/// How long a node may take for a question.
-const ANSWER: Duration = Duration::from_secs(60);
-/// How long an import may take nothing of what it is given.
-const STALLED: Duration = Duration::from_secs(60);
-/// How long it may take after it has been given all: it unpacks large layers on a slow disk.
-const UNPACKED: Duration = Duration::from_secs(600);
+/// Lists those of ours that are complete and unpacked, blobs included.
+const CHECK: &str = "ctr --namespace=k8s.io images check -q 'name~=^coracle\\.local/'";
 
 /// Why a node did not take a stream.
 #[derive(Debug)]
@@ -64,39 +57,29 @@ pub(super) fn argv_import(architecture: &str) -> Vec<String> {
     ["sh", "-c", script, "import", &format!("linux/{architecture}")].map(str::to_owned).to_vec()
 }
 
-/// Returns the command that lists a node's images.
-pub(super) fn argv_list() -> Vec<String> {
-    ["sh", "-c", LIST].map(str::to_owned).to_vec()
-}
-
-/// Returns the names of the images that a node holds whole.
-pub(super) async fn images(engine: &Engine, node: &str) -> Result<BTreeSet<String>, Error> {
-    let ran = engine.exec(node, argv_list(), ANSWER).await?;
+/// Returns the names of the images that a node holds; ours only if they are whole, for an import
+/// that was killed leaves a name without its content.
+pub(super) async fn whole(engine: &Engine, node: &str, inventory: &Inventory) -> Result<BTreeSet<String>, Error> {
+    let (mut whole, unclear): (BTreeSet<String>, BTreeSet<String>) =
+        inventory.names.iter().cloned().partition(|name| !name.starts_with(OURS) || inventory.is_whole(name));
+    if unclear.is_empty() {
+        return Ok(whole);
+    }
+    // An image without any layer is whole, though nothing of it is unpacked.
+    let ran = shell::run(engine, node, CHECK, ANSWER).await?;
     if ran.code != 0 {
-        let command = "ctr --namespace=k8s.io images ls -q".to_owned();
+        let command = "ctr --namespace=k8s.io images check".to_owned();
         return Err(Error::NodeCommand { node: node.to_owned(), command, cause: Cause::new(ran.words) });
     }
-    Ok(parse_list(&String::from_utf8_lossy(&ran.out)))
+    let out = String::from_utf8_lossy(&ran.out).into_owned();
+    whole.extend(out.lines().map(|line| line.trim().to_owned()).filter(|name| unclear.contains(name)));
+    Ok(whole)
 }
 
 /// Runs a shell script on a node, to its end.
 pub(crate) async fn on_node(engine: &Engine, node: &str, script: &str) -> Result<Ran, Error> {
-    engine.exec(node, ["sh", "-c", script].map(str::to_owned).to_vec(), ANSWER).await
+    shell::run(engine, node, script, ANSWER).await
 }
-
-/// Returns the names before the blank line, ours only if they are also after it.
-pub(super) fn parse_list(text: &str) -> BTreeSet<String> {
-    let (all, whole) = text.split_once("\n\n").or_else(|| text.split_once("\r\n\r\n")).unwrap_or((text, ""));
-    let whole: BTreeSet<&str> = whole.lines().map(str::trim).collect();
-    all.lines()
-        .map(str::trim)
-        .filter(|name| !name.is_empty() && (!name.starts_with("coracle.local/") || whole.contains(name)))
-        .map(str::to_owned)
-        .collect()
-}
-
-/// What a node is fed: the archive's bytes, or why they end before the archive does.
-pub(super) type Feed = mpsc::Receiver<Result<Bytes, String>>;
 
 /// Imports what comes over `feed`.
 pub(super) async fn import(engine: &Engine, node: &str, architecture: &str, feed: Feed) -> Result<(), Fault> {
@@ -148,6 +131,9 @@ async fn fed(input: &mut Input, mut feed: Feed, cut: &mut Option<String>) -> Dur
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use tokio::sync::mpsc;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]

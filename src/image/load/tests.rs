@@ -10,10 +10,10 @@ fn nodes_that_lack_the_same_share_a_stream() {
         ("n4".to_owned(), lacks(&[])),
     ]);
     let key = |architecture: &str, images: &[&str]| (architecture.to_owned(), lacks(images));
-    let same = groups(&missing, |_| "amd64".to_owned());
+    let same = full::groups(&missing, |_| "amd64".to_owned());
     let expected = [(key("amd64", &["a"]), lacks(&["n2"])), (key("amd64", &["a", "b"]), lacks(&["n1", "n3"]))];
     assert_eq!(same, BTreeMap::from(expected));
-    let other = groups(&missing, |image| if image == "a" { "arm64" } else { "amd64" }.to_owned());
+    let other = full::groups(&missing, |image| if image == "a" { "arm64" } else { "amd64" }.to_owned());
     let expected = [(key("amd64", &["b"]), lacks(&["n1", "n3"])), (key("arm64", &["a"]), lacks(&["n1", "n2", "n3"]))];
     assert_eq!(other, BTreeMap::from(expected));
 }
@@ -34,11 +34,4 @@ fn the_import_is_for_one_platform() {
     assert_eq!(argv[..2], ["sh", "-c"]);
     assert!(argv[2].ends_with("exec ctr --namespace=k8s.io images import --platform \"$1\" $local -"), "{}", argv[2]);
     assert_eq!(argv[3..], ["import", "linux/amd64"]);
-}
-
-#[test]
-fn ours_count_only_when_whole() {
-    let text = "docker.io/library/redis:7\ncoracle.local/s/a:1\ncoracle.local/s/b:1\n\ncoracle.local/s/b:1\n";
-    let names: Vec<String> = node::parse_list(text).into_iter().collect();
-    assert_eq!(names, ["coracle.local/s/b:1", "docker.io/library/redis:7"]);
 }

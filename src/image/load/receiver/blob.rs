@@ -89,6 +89,12 @@ enum Data {
 }
 
 impl Blob {
+    #[cfg(test)]
+    pub(in super::super) fn of(bytes: &[u8]) -> Self {
+        let share = Share { scratch: Scratch::new(Path::new("/nonexistent")), bytes: 0 };
+        Self(Arc::new(Kept { length: bytes.len() as u64, data: Data::Memory { bytes: bytes.to_vec(), _share: share } }))
+    }
+
     /// Bytes.
     pub(in super::super) fn len(&self) -> u64 {
         self.0.length

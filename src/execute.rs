@@ -15,16 +15,17 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster::{self, Band, Provider, State, lock, reach};
 use crate::deploy::object::Object;
 use crate::deploy::rollout::Watch;
-use crate::deploy::{apply, manifest, release, remove};
+use crate::deploy::{apply, manifest, release, remove, usage};
 use crate::error::Failure;
 use crate::event::{Event, Outcome, Subject};
 use crate::image::engine::Engine;
-use crate::image::{self, build, load, pull, tag};
+use crate::image::{self, build, load, pull, sweep, tag};
 use crate::observe::Observed;
 use crate::plan::{self, Action, Plan};
 use crate::ports;
 use crate::profile::Profile;
 use crate::session::Session;
+use crate::ui::words;
 
 /// How long another `coracle` may keep a cluster's creation to itself.
 const CREATION_PATIENCE: Duration = Duration::from_secs(300);
@@ -143,6 +144,10 @@ impl Run<'_> {
             Action::Prune { objects } => {
                 let client = self.client().await?;
                 Ok(remove::remove(self.session, client, self.profile, objects).await?)
+            }
+            Action::Sweep { engine, nodes } => {
+                Box::pin(self.sweep(engine, nodes)).await;
+                Ok(())
             }
         }
     }
@@ -269,7 +274,10 @@ impl Run<'_> {
             };
             self.session.events.send(Event::End { subject, outcome, took: start.elapsed() });
         }
-        Ok(result?)
+        match result {
+            Ok(()) => Ok(()),
+            Err(error) => Err(Box::pin(error.weighed(self.engine)).await.into()),
+        }
     }
 
     async fn release(&self, namespace: Option<&Object>, objects: &[Object]) -> Result<(), Failure> {
@@ -320,6 +328,21 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Removes what nothing uses. The work is done before this: what fails here is told, and is no
+    /// failure.
+    async fn sweep(&self, engine: &[String], nodes: &BTreeMap<String, Vec<String>>) {
+        let used = async { Ok::<_, Failure>(usage::images(self.client().await?).await?) };
+        let used = tokio::select! {
+            used = used => used,
+            // What was built and loaded stays; the next run sweeps again.
+            () = self.session.cancel.cancelled() => return,
+        };
+        match used {
+            Ok(used) => sweep::sweep(self.session, self.engine, engine, nodes, &used).await,
+            Err(failure) => self.session.events.warn(words::not_swept(&failure.report.to_string())),
+        }
     }
 
     async fn watch(&self, client: &kube::Client) -> Result<(), Failure> {

@@ -18,10 +18,11 @@ use crate::image::context::Context;
 use crate::image::dockerfile::Dockerfile;
 use crate::image::engine::Engine;
 use crate::image::load;
+use crate::image::sweep::engine::Own;
 use crate::profile::{self, Profile};
 use crate::session::Session;
 
-pub(crate) use self::inputs::read;
+pub(crate) use self::inputs::{Contexts, read};
 
 /// What is there, before anything is changed.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub(crate) struct Observed {
     pub(crate) nodes: BTreeMap<String, BTreeSet<String>>,
     /// Empty while the cluster does not run.
     pub(crate) live: Live,
+    /// This profile's tags in the engine. Not asked for where only images are built.
+    pub(crate) own: BTreeMap<String, Own>,
     /// The cluster was started in this run.
     pub(crate) restarted: bool,
 }
@@ -47,6 +50,7 @@ impl Observed {
             pulled: BTreeMap::new(),
             nodes: BTreeMap::new(),
             live: Live::default(),
+            own: BTreeMap::new(),
             restarted: false,
         }
     }
@@ -108,6 +112,8 @@ pub(crate) struct Asked {
     pub(crate) restarted: bool,
     /// Makes the tag of an image that is built again differ from the one before, and sort after it.
     pub(crate) suffix: String,
+    /// Contexts that are being read already; empty: they are read when they are needed.
+    pub(crate) contexts: Contexts,
 }
 
 impl Asked {
@@ -159,7 +165,7 @@ pub(crate) async fn observe(
     asked: &Asked,
 ) -> Result<Observed, Failure> {
     tokio::select! {
-        observed = look(session, engine, profile, asked) => observed,
+        observed = Box::pin(look(session, engine, profile, asked)) => observed,
         () = session.cancel.cancelled() => Err(Failure::interrupted("nothing was changed")),
     }
 }
@@ -167,7 +173,6 @@ pub(crate) async fn observe(
 async fn look(session: &Session, engine: &Engine, profile: &mut Profile, asked: &Asked) -> Result<Observed, Failure> {
     // Nodes take longest to answer, so they are asked first, whatever the cluster turns out to be.
     let early = (!asked.images_only).then(|| ask_nodes(engine, profile));
-    let mut inputs = read(session, profile, asked).await?;
     let cluster = async {
         if asked.images_only {
             Ok(State::Absent { band: Band::default() })
@@ -175,13 +180,22 @@ async fn look(session: &Session, engine: &Engine, profile: &mut Profile, asked: 
             cluster::observe(session, engine, &profile.cluster).await
         }
     };
-    let (state, images) = tokio::join!(cluster, images::ask(engine, profile, &mut inputs, asked));
-    let (state, pulled) = (state?, images?);
+    let images = async {
+        let mut inputs = read(session, profile, asked).await?;
+        let pulled = images::ask(engine, profile, &mut inputs, asked).await?;
+        Ok::<_, Failure>((inputs, pulled))
+    };
+    let (images, state) = tokio::join!(images, cluster);
+    let ((inputs, pulled), state) = (images?, state?);
     let exposed = inputs.builds.iter().map(|(key, input)| (key.clone(), input.exposed.clone().unwrap_or_default()));
     profile::fill_ports(profile, &exposed.collect());
-    let (nodes, mut live) = ask_cluster(session, engine, profile, &inputs, &state, early).await?;
+    let (there, own) = tokio::join!(
+        ask_cluster(session, engine, profile, &inputs, &state, early),
+        images::own(engine, profile, &inputs, asked)
+    );
+    let ((nodes, mut live), own) = (there?, own?);
     adopt(session, &mut live, profile);
-    Ok(Observed { inputs, cluster: state, pulled, nodes, live, restarted: asked.restarted })
+    Ok(Observed { inputs, cluster: state, pulled, nodes, live, own, restarted: asked.restarted })
 }
 
 /// A profile whose folder is gone was moved: this is the same one.

@@ -6,6 +6,7 @@
 //! an action that runs was needed.
 
 mod objects;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
@@ -68,6 +69,13 @@ pub(crate) enum Action {
     },
     Prune {
         objects: Vec<Object>,
+    },
+    /// Remove tags of ours that nothing uses, unless something has come to use them meanwhile.
+    Sweep {
+        /// In the engine.
+        engine: Vec<String>,
+        /// Node → names.
+        nodes: BTreeMap<String, Vec<String>>,
     },
 }
 
@@ -182,10 +190,10 @@ pub(crate) fn up(profile: &Profile, observed: &Observed, options: &Options) -> R
         return Ok(plan);
     }
     let loaded = plan_load(&mut plan, profile, observed, [images_ready, nodes_ready].concat());
-    if options.extent == Extent::Load {
-        return Ok(plan);
+    if options.extent > Extent::Load {
+        objects::plan_objects(&mut plan, profile, observed, &[loaded, cluster_ready].concat())?;
     }
-    objects::plan_objects(&mut plan, profile, observed, &[loaded, cluster_ready].concat())?;
+    sweep::plan_sweep(&mut plan, profile, observed);
     Ok(plan)
 }
 

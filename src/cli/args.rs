@@ -94,6 +94,8 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         verb: ClusterVerb,
     },
+    /// Remove images and caches of Coracle that nothing uses, after a question
+    Prune(Prune),
     /// Print where the local cluster's kubeconfig is
     Kubeconfig(Kubeconfig),
     /// Print the JSON Schema of a profile
@@ -215,6 +217,13 @@ pub(crate) struct ClusterName {
 }
 
 #[derive(Debug, Clone, Args)]
+pub(crate) struct Prune {
+    /// Keep only what is used, not the last two images of each service too
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Kubeconfig {
     /// Add it to your own kubeconfig; its current context stays
     #[arg(long)]
@@ -260,6 +269,7 @@ Step by step:
 
 The cluster:
   cluster      Create, delete, start, stop or list local clusters
+  prune        Remove images and caches of Coracle that nothing uses, after a question
   kubeconfig   Print where the local cluster's kubeconfig is
 
 For editors and shells:

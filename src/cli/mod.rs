@@ -11,6 +11,7 @@ mod deploy;
 mod down;
 mod kubeconfig;
 mod logs;
+mod prune;
 mod render;
 mod schema;
 mod span;
@@ -125,6 +126,7 @@ async fn dispatch(session: &Session, global: &Global, verb: Verb) -> Result<Answ
         Verb::Render(flags) => render::render(session, global, &flags).await,
         Verb::Diff => render::diff(session, global).await,
         Verb::Cluster { verb } => cluster::cluster(session, global, &verb).await,
+        Verb::Prune(flags) => prune::prune(session, global, &flags).await,
         Verb::Kubeconfig(flags) => kubeconfig::kubeconfig(session, global, &flags).await,
         Verb::Schema(flags) => Ok(schema::schema(&flags)),
         Verb::Completions(flags) => Ok(completions::completions(&flags)),

@@ -10,8 +10,9 @@ use super::{Answer, target};
 use crate::cluster::{self, Band, State};
 use crate::error::{Classified, Failure, Kind};
 use crate::execute::execute;
+use crate::image::context;
 use crate::image::engine::{self, Engine};
-use crate::observe::{self, Asked, Observed};
+use crate::observe::{self, Asked, Contexts, Observed};
 use crate::plan::{self, Action, Extent, Options, Plan};
 use crate::profile::{Profile, interpolate};
 use crate::session::Session;
@@ -61,14 +62,17 @@ impl Flags {
 pub(super) async fn converge(session: &Session, global: &Global, flags: &Flags) -> Result<Answer, Failure> {
     let profile = target::profile(session, global)?;
     target::check_services(&profile, &flags.services)?;
-    let engine = engine::connect(session).await?;
     let lock = if global.dry_run { None } else { Some(target::lock(session, &profile, flags.verb).await?) };
+    // Beside the engine, which takes its time to say what it is.
+    let contexts = Contexts::begin(session, &profile);
+    let engine = engine::connect(session).await?;
     let mut asked = Asked {
         images_only: flags.extent == Extent::Build,
         rebuild: flags.building.no_cache.then(|| flags.services.clone()),
         pull: flags.building.pull,
         restarted: false,
         suffix: fresh_suffix(),
+        contexts,
     };
     if asked.pull && !global.dry_run {
         refresh_bases(session, &engine, &profile, &asked).await?;
@@ -98,7 +102,13 @@ pub(super) async fn converge(session: &Session, global: &Global, flags: &Flags) 
         }
         match execute(session, &engine, &wanted, &observed, &plan, flags.timeout).await {
             Err(failure) if pass < PASSES && lost_node_port(&failure) => {}
-            Err(failure) => return Err(failure),
+            Err(failure) => {
+                // Was it known wrongly, the next run must not know it so again.
+                if has_code(&failure, "coracle::image::context_changed") {
+                    context::forget(&session.surroundings.cache);
+                }
+                return Err(failure);
+            }
             Ok(()) => {
                 done.add(&plan);
                 if !plan.preliminary {
@@ -130,7 +140,11 @@ impl Classified for Restless {
 
 /// Another profile took the port between our look and our write.
 fn lost_node_port(failure: &Failure) -> bool {
-    failure.report.code().is_some_and(|code| code.to_string() == "coracle::deploy::node_port_taken")
+    has_code(failure, "coracle::deploy::node_port_taken")
+}
+
+fn has_code(failure: &Failure, code: &str) -> bool {
+    failure.report.code().is_some_and(|found| found.to_string() == code)
 }
 
 /// Has the engine fetch the newest of every base image and every image that is not built, so

@@ -21,20 +21,7 @@ fn wanted(name: &str, nodes: u32) -> profile::Cluster {
 }
 
 fn engine() -> Engine {
-    let host = "unix:///var/run/docker.sock".to_owned();
-    let endpoint = Endpoint { host, certificates: None, source: "a test".to_owned(), notice: None };
-    let docker = bollard::Docker::connect_with_unix("/var/run/docker.sock", 120, bollard::API_DEFAULT_VERSION).unwrap();
-    Engine {
-        docker,
-        endpoint,
-        architecture: "amd64".to_owned(),
-        cores: 2,
-        api: (1, 51),
-        buildkit: true,
-        containerd_store: false,
-        shares_loopback: false,
-        nodes: crate::image::load::Nodes::default(),
-    }
+    Engine::unasked("unix:///var/run/docker.sock")
 }
 
 #[test]

@@ -25,5 +25,6 @@ pub(crate) mod seen;
 pub(crate) mod status;
 #[cfg(test)]
 mod testing;
+pub(crate) mod usage;
 
 pub(crate) use error::Error;

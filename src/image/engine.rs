@@ -19,6 +19,7 @@ pub(super) use fault::{cause_of, is_disk_full};
 
 use super::endpoint::{self, Endpoint};
 use super::error::Cause;
+use super::sweep::survey;
 use super::{reference, wire};
 use crate::session::Session;
 
@@ -158,6 +159,26 @@ fn go_architecture(name: &str) -> String {
     .to_owned()
 }
 
+#[cfg(test)]
+impl Engine {
+    /// Returns an engine at `host` (`unix://…`, `tcp://…`) that was never asked what it is.
+    pub(crate) fn unasked(host: &str) -> Self {
+        let endpoint =
+            Endpoint { host: host.to_owned(), certificates: None, source: "a test".to_owned(), notice: None };
+        Self {
+            docker: client(&endpoint).expect("an endpoint without certificates"),
+            endpoint,
+            architecture: "amd64".to_owned(),
+            cores: 2,
+            api: (1, 51),
+            buildkit: true,
+            containerd_store: false,
+            shares_loopback: false,
+            nodes: super::load::Nodes::default(),
+        }
+    }
+}
+
 impl Engine {
     /// Returns what the engine has of `names`, by name; absent ones are left out.
     pub(crate) async fn local_images(&self, names: &[String]) -> Result<BTreeMap<String, LocalImage>, super::Error> {
@@ -199,7 +220,9 @@ impl Engine {
     /// Returns what the engine said went wrong as an error of ours.
     pub(super) async fn said(&self, what: String, text: &str) -> super::Error {
         if is_disk_full(text) {
-            return super::Error::DiskFull { what, reclaimable: self.reclaimable().await, cause: Cause::new(text) };
+            // Boxed: what it asks may itself meet the full disk.
+            let reclaimable = Box::pin(survey::reclaimable(self)).await;
+            return super::Error::DiskFull { what, reclaimable, cause: Cause::new(text) };
         }
         super::Error::Engine { what, cause: Cause::new(text) }
     }
@@ -207,31 +230,6 @@ impl Engine {
     pub(super) fn lost(&self, what: String, cause: impl AsRef<str>) -> super::Error {
         super::Error::EngineLost { what, endpoint: self.endpoint.host.clone(), cause: Cause::new(cause) }
     }
-
-    /// Returns the bytes of build cache and unused images, if the engine says so soon.
-    async fn reclaimable(&self) -> Option<u64> {
-        let ask = wire::get(&self.endpoint, "/system/df?type=image&type=build-cache");
-        let answer = tokio::time::timeout(Duration::from_secs(10), ask).await.ok()?.ok()?;
-        Some(parse_reclaimable(&serde_json::from_slice(answer.body()).ok()?))
-    }
-}
-
-/// Returns what `/system/df` says can be freed: engines before API 1.52 list the things,
-/// later ones sum them up.
-fn parse_reclaimable(usage: &serde_json::Value) -> u64 {
-    let number = |value: &serde_json::Value, key: &str| value.get(key).and_then(serde_json::Value::as_u64).unwrap_or(0);
-    let sum = |list: &str, unused: &dyn Fn(&serde_json::Value) -> bool| -> u64 {
-        let items = usage.get(list).and_then(serde_json::Value::as_array).into_iter().flatten();
-        items.filter(|item| unused(item)).map(|item| number(item, "Size")).sum()
-    };
-    let summed: u64 = ["ImageUsage", "BuildCacheUsage"]
-        .iter()
-        .filter_map(|key| usage.get(key))
-        .map(|part| number(part, "Reclaimable"))
-        .sum();
-    summed
-        + sum("Images", &|image| number(image, "Containers") == 0)
-        + sum("BuildCache", &|record| record.get("InUse") != Some(&serde_json::Value::Bool(true)))
 }
 
 fn local_image(image: &ImageInspect) -> LocalImage {

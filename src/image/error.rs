@@ -4,7 +4,9 @@
 use miette::Diagnostic;
 
 use super::build::failure::BuildFailed;
+use super::engine::Engine;
 use super::pull::PullFailed;
+use super::sweep::survey::{self, Reclaimable};
 use crate::error::{Classified, Kind};
 
 /// The words of somebody else, sanitised, as the cause below a message of ours.
@@ -49,8 +51,8 @@ pub(crate) enum Error {
     #[diagnostic(code(coracle::image::disk_full), help("{}", free_help(*reclaimable)))]
     DiskFull {
         what: String,
-        /// Bytes that the engine could give back, where it said so.
-        reclaimable: Option<u64>,
+        /// What would come back, where the engine said so.
+        reclaimable: Option<Reclaimable>,
         #[source]
         cause: Cause,
     },
@@ -147,11 +149,13 @@ pub(crate) enum Error {
     #[error("the disk of node `{node}` is full, so {images} could not be loaded into it")]
     #[diagnostic(
         code(coracle::load::node_full),
-        help("`docker system df` shows what takes the space; `coracle prune` removes what Coracle no longer needs")
+        help("{}", free_help(*reclaimable))
     )]
     NodeFull {
         node: String,
         images: String,
+        /// [`Error::weighed`] asks.
+        reclaimable: Option<Reclaimable>,
         #[source]
         cause: Cause,
     },
@@ -166,15 +170,30 @@ pub(crate) enum Error {
     },
 }
 
-fn free_help(reclaimable: Option<u64>) -> String {
-    match reclaimable.filter(|bytes| *bytes > 0) {
-        Some(bytes) => format!(
-            "about {} can be freed: `docker builder prune` and `docker image prune` remove only what nothing uses",
-            size(bytes)
-        ),
-        None => "free space where Docker keeps its data (`docker info` names the folder), then run the same command \
-                 again"
-            .to_owned(),
+fn free_help(reclaimable: Option<Reclaimable>) -> String {
+    let Some(Reclaimable { some, all }) = reclaimable.filter(|bytes| bytes.all > 0) else {
+        return "`docker system df` shows what takes the space; nothing of it that can go is Coracle's. Free some where \
+                Docker keeps its data (`docker info` names the folder), then run the same command again"
+            .to_owned();
+    };
+    let (least, most) = (size(some), size(all));
+    let then = "then run the same command again; `docker system df` shows what else takes the space";
+    if some == all {
+        format!("`coracle prune` gives back about {least}; {then}")
+    } else if some == 0 {
+        format!("`coracle prune --all` gives back about {most}; {then}")
+    } else {
+        format!("`coracle prune` gives back about {least}, `coracle prune --all` about {most}; {then}")
+    }
+}
+
+impl Error {
+    /// Returns the error with the number of bytes that would come back, where it is about a full disk.
+    pub(crate) async fn weighed(mut self, engine: &Engine) -> Self {
+        if let Self::NodeFull { reclaimable: missing @ None, .. } = &mut self {
+            *missing = survey::reclaimable(engine).await;
+        }
+        self
     }
 }
 
@@ -209,5 +228,23 @@ impl Classified for Error {
             | Self::NodeDown { .. }
             | Self::NodeFull { .. } => Kind::Absent,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_answered_with_what_comes_back() {
+        let help = |some, all| free_help(Some(Reclaimable { some, all }));
+        let both = help(1_500_000_000, 2_000_000_000);
+        assert!(
+            both.starts_with("`coracle prune` gives back about 1.5 GB, `coracle prune --all` about 2.0 GB;"),
+            "{both}"
+        );
+        assert!(help(0, 7_000_000).starts_with("`coracle prune --all` gives back about 7.0 MB;"));
+        assert!(help(7_000_000, 7_000_000).starts_with("`coracle prune` gives back about 7.0 MB;"));
+        assert!(help(0, 0).starts_with("`docker system df` shows") && free_help(None) == help(0, 0));
     }
 }

@@ -52,22 +52,32 @@ impl Ignore {
         Some(Self { patterns: patterns.map(Pattern::parse).collect::<Option<_>>()? })
     }
 
-    /// Returns what the rules say of `path` (relative, slash-separated). `parent` is the
-    /// verdict on the folder that it is in; `None` at the top.
+    /// Returns what the rules say of the folder `path` (relative, slash-separated). `parent` is
+    /// the verdict on the folder that it is in; `None` at the top.
     pub(crate) fn verdict(&self, path: &str, parent: Option<&Verdict>) -> Verdict {
-        let characters: Vec<char> = path.chars().collect();
-        let mut verdict = Verdict { ignored: false, matched: vec![false; self.patterns.len()] };
+        let mut matched = Vec::with_capacity(self.patterns.len());
+        let ignored = self.decide(path, parent, |is_match| matched.push(is_match));
+        Verdict { ignored, matched }
+    }
+
+    /// Returns whether `path` is left out, for what has no children.
+    pub(crate) fn ignores(&self, path: &str, parent: Option<&Verdict>) -> bool {
+        self.decide(path, parent, |_| {})
+    }
+
+    fn decide(&self, path: &str, parent: Option<&Verdict>, mut matched: impl FnMut(bool)) -> bool {
+        let mut ignored = false;
         for (index, pattern) in self.patterns.iter().enumerate() {
             let inherited = parent.is_some_and(|parent| parent.matched[index]);
             // A pattern that could not change the verdict is not even tried. That is
             // visible: its children do not inherit a match from it either.
-            let matched = inherited || (pattern.negated == verdict.ignored && pattern.matches(path, &characters));
-            verdict.matched[index] = matched;
-            if matched {
-                verdict.ignored = !pattern.negated;
+            let is_match = inherited || (pattern.negated == ignored && pattern.matches(path));
+            matched(is_match);
+            if is_match {
+                ignored = !pattern.negated;
             }
         }
-        verdict
+        ignored
     }
 
     /// Returns whether something in the ignored `folder` might be brought back by a `!`,
@@ -78,7 +88,7 @@ impl Ignore {
 
     /// Returns what the rules say of a single path, walking down to it.
     #[cfg(test)]
-    fn ignores(&self, path: &str) -> bool {
+    fn ignores_all_the_way(&self, path: &str) -> bool {
         let mut verdict: Option<Verdict> = None;
         for (end, _) in path.match_indices('/').chain([(path.len(), "")]) {
             verdict = Some(self.verdict(&path[..end], verdict.as_ref()));
@@ -94,7 +104,7 @@ mod tests {
     use super::*;
 
     fn ignores(file: &str, path: &str) -> bool {
-        Ignore::parse(file).unwrap().ignores(path)
+        Ignore::parse(file).unwrap().ignores_all_the_way(path)
     }
 
     #[test]
@@ -219,14 +229,14 @@ mod tests {
         ) {
             let ignore = Ignore::parse(&file.join("\n")).unwrap();
             let cut = path.match_indices('/').map(|(end, _)| &path[..end]);
-            let skipped = cut.into_iter().any(|folder| ignore.ignores(folder) && !ignore.may_reinclude(folder));
-            prop_assert!(!skipped || ignore.ignores(&path));
+            let skipped = cut.into_iter().any(|folder| ignore.ignores_all_the_way(folder) && !ignore.may_reinclude(folder));
+            prop_assert!(!skipped || ignore.ignores_all_the_way(&path));
         }
 
         #[test]
         fn nothing_panics(file in any::<String>(), path in "[^/]{1,9}") {
             if let Ok(ignore) = Ignore::parse(&file) {
-                let _: bool = ignore.ignores(&path);
+                let _: bool = ignore.ignores_all_the_way(&path);
             }
         }
     }

@@ -18,6 +18,7 @@ pub(crate) mod own;
 pub(crate) mod pull;
 pub(crate) mod reference;
 pub(crate) mod session;
+pub(crate) mod sweep;
 pub(crate) mod tag;
 mod wire;
 

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use miette::Diagnostic;
 use sha2::{Digest, Sha256};
@@ -145,19 +146,30 @@ pub(crate) fn labels(profile: &str, service: &str, bases: &BTreeMap<String, Stri
     ])
 }
 
-/// Reads a build's context and Dockerfile from disk.
-pub(crate) fn read(build: &profile::Build) -> Result<(Context, Dockerfile), Error> {
+/// How often both are read while somebody writes the Dockerfile.
+const ATTEMPTS: usize = 3;
+
+/// Reads a build's context and Dockerfile from disk, as they were at one moment. What is
+/// known of the context is kept in the folder `cache`, if any.
+pub(crate) fn read(build: &profile::Build, cache: Option<&Path>) -> Result<(Context, Dockerfile), Error> {
+    let path = &build.dockerfile;
     // The Dockerfile first: its faults are known at once, a large context takes its time.
-    let dockerfile = dockerfile::read(&build.dockerfile, build.target.as_deref(), &build.args)?;
-    let context = context::read(&build.context, &build.dockerfile)?;
-    Ok((context, dockerfile))
+    let mut dockerfile = dockerfile::read(path, build.target.as_deref(), &build.args)?;
+    for _ in 0..ATTEMPTS {
+        let context = context::read(&build.context, path, cache)?;
+        let again = dockerfile::read(path, build.target.as_deref(), &build.args)?;
+        if again.text == dockerfile.text {
+            return Ok((context, dockerfile));
+        }
+        dockerfile = again;
+    }
+    Err(context::Error::Changed { path: path.clone() }.into())
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
-    use std::path::Path;
 
     use proptest::prelude::*;
     use tempfile::TempDir;
@@ -179,7 +191,7 @@ mod tests {
     }
 
     fn digest_of(build: &profile::Build, ca: Option<&[u8]>) -> String {
-        let (context, dockerfile) = read(build).unwrap();
+        let (context, dockerfile) = read(build, None).unwrap();
         digest(&Inputs { build, context: &context, dockerfile: &dockerfile, ca })
     }
 
@@ -258,7 +270,7 @@ mod tests {
     #[test]
     fn the_encoding_is_fixed() {
         let dockerfile = folder();
-        let (mut context, dockerfile) = read(&build(dockerfile.path())).unwrap();
+        let (mut context, dockerfile) = read(&build(dockerfile.path()), None).unwrap();
         context.entries.clear();
         let build = build(Path::new("/"));
         let inputs = Inputs { build: &build, context: &context, dockerfile: &dockerfile, ca: None };

@@ -11,6 +11,8 @@ use super::{Asked, BuildInput, Error, Inputs};
 use crate::error::Failure;
 use crate::image::engine::{Engine, LocalImage};
 use crate::image::own::OwnImages;
+use crate::image::sweep::engine::Own;
+use crate::image::sweep::{self, choose};
 use crate::image::{dockerfile, tag};
 use crate::profile::{ImageSource, Profile, Service, interpolate};
 
@@ -36,6 +38,24 @@ pub(super) async fn ask(
     let pulled =
         inputs.pulls.values().filter_map(|reference| Some((reference.clone(), there.get(reference)?.id.clone())));
     Ok(pulled.collect())
+}
+
+/// Returns this profile's tags, with their age where it decides which of them go after this run.
+pub(super) async fn own(
+    engine: &Engine,
+    profile: &Profile,
+    inputs: &Inputs,
+    asked: &Asked,
+) -> Result<BTreeMap<String, Own>, Failure> {
+    if asked.images_only {
+        return Ok(BTreeMap::new());
+    }
+    let mut own = engine.own_tags(Some(&profile.name)).await?;
+    let growing = inputs.builds.values().filter(|input| !input.built);
+    let growing = growing.map(|input| choose::repository(&input.tag).to_owned());
+    let crowded = sweep::engine::crowded(&own, &growing.collect());
+    engine.ask_ages(&mut own, &crowded).await?;
+    Ok(own)
 }
 
 /// Gives each build its tag, in an order in which the images that it builds on have theirs.

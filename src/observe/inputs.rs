@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use tokio::task::JoinHandle;
 
 use super::{Asked, BuildInput, Error, Inputs};
 use crate::deploy::raw::{self, Document};
 use crate::error::Failure;
+use crate::image::context::Context;
+use crate::image::dockerfile::Dockerfile;
 use crate::image::tag;
 use crate::profile::{self, ImageSource, Profile, SecretSource, interpolate};
 use crate::session::Session;
@@ -32,21 +36,44 @@ pub(crate) async fn read(session: &Session, profile: &Profile, asked: &Asked) ->
     inputs.run_elsewhere = profile.services.iter().flat_map(run_by).collect();
     inputs.run_elsewhere.extend(raw::services(profile, &inputs.documents));
     inputs.order = order(profile);
-    read_builds(session, profile, &mut inputs).await?;
+    read_builds(session, profile, &asked.contexts, &mut inputs).await?;
     Ok(inputs)
 }
 
-/// Reads every build's context and Dockerfile, side by side, off the async threads.
-async fn read_builds(session: &Session, profile: &Profile, inputs: &mut Inputs) -> Result<(), Failure> {
-    let mut reading = Vec::new();
-    for service in &profile.services {
-        if let ImageSource::Build(build) = &service.image {
-            let build = build.clone();
-            let task = tokio::task::spawn_blocking(move || {
-                tag::read(&build).map(|(context, dockerfile)| (build, context, dockerfile))
-            });
-            reading.push((service.key.clone(), task));
-        }
+/// The builds' contexts and Dockerfiles, being read side by side, off the async threads.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Contexts(Arc<Mutex<Vec<(String, Reading)>>>);
+
+type Reading = JoinHandle<Result<(profile::Build, Context, Dockerfile), tag::Error>>;
+
+impl Contexts {
+    /// Begins to read; who observes afterwards takes what was read meanwhile.
+    pub(crate) fn begin(session: &Session, profile: &Profile) -> Self {
+        let begin = |service: &profile::Service| {
+            let ImageSource::Build(build) = &service.image else { return None };
+            let (build, cache) = (build.clone(), session.surroundings.cache.clone());
+            let read =
+                move || tag::read(&build, Some(&cache)).map(|(context, dockerfile)| (build, context, dockerfile));
+            Some((service.key.clone(), tokio::task::spawn_blocking(read)))
+        };
+        Self(Arc::new(Mutex::new(profile.services.iter().filter_map(begin).collect())))
+    }
+
+    /// Returns what is being read; nothing the second time, for by then it is of the past.
+    fn take(&self) -> Vec<(String, Reading)> {
+        std::mem::take(&mut *self.0.lock().expect("nobody panics while it is held"))
+    }
+}
+
+async fn read_builds(
+    session: &Session,
+    profile: &Profile,
+    contexts: &Contexts,
+    inputs: &mut Inputs,
+) -> Result<(), Failure> {
+    let mut reading = contexts.take();
+    if reading.is_empty() {
+        reading = Contexts::begin(session, profile).take();
     }
     for (key, task) in reading {
         let (build, context, dockerfile) = task.await.expect("reading a context does not panic")?;

@@ -1,5 +1,7 @@
 //! Plans as text: what `--dry-run` shows, from a profile and from what is there.
 
+mod sweep;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -141,6 +143,10 @@ fn plan_text(profile: &Profile, observed: &Observed, options: &Options) -> Strin
                 format!("reach {}{}", ports.join(" "), if *replaced { " anew" } else { "" })
             }
             Action::Prune { objects } => format!("prune {}", titles(objects)),
+            Action::Sweep { engine, nodes } => {
+                let nodes: Vec<_> = nodes.iter().map(|(node, names)| format!(" {node}: {}", names.join(" "))).collect();
+                format!("sweep {};{}", engine.join(" "), nodes.join(","))
+            }
         };
         format!("{at} {:?} {words}\n", step.after)
     };

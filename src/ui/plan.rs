@@ -46,6 +46,13 @@ fn lines(profile: &Profile, action: &Action) -> Vec<String> {
         Action::Await { workloads } => {
             workloads.iter().map(|workload| format!("wait for {}", workload.title())).collect()
         }
+        Action::Sweep { engine, nodes } => {
+            let engine = engine.iter().map(|tag| format!("remove image {tag} from the engine"));
+            let on_node = |(node, names): (&String, &Vec<String>)| {
+                names.iter().map(|name| format!("remove image {name} from node {node}")).collect::<Vec<_>>()
+            };
+            engine.chain(nodes.iter().flat_map(on_node)).collect()
+        }
         Action::Prune { objects } => objects.iter().map(|object| format!("remove {}", object.title())).collect(),
     }
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::humane;
+use super::{humane, sanitize};
 use crate::event::{Level, Outcome, Progress, Subject, Unit};
 
 /// Participles that work may begin its `what` with; the sentence takes it as its verb.
@@ -28,6 +28,52 @@ const VERBS: [&str; 18] = [
     "started",
     "stopped",
 ];
+
+/// Returns that old images stay, and why.
+pub(crate) fn not_swept(why: &str) -> String {
+    format!("images that nothing uses any more stay for now: {why}")
+}
+
+/// Returns that something was left out of a cleaning, and why.
+pub(crate) fn not_looked_at(what: &str, why: &str) -> String {
+    format!("`{what}` is left as it is: {}", sanitize::line(why))
+}
+
+/// Returns that a stopped cluster's nodes keep their images.
+pub(crate) fn left_alone(cluster: &str) -> String {
+    format!(
+        "The cluster `{cluster}` is stopped: what its nodes hold stays (`coracle cluster delete` gives it all back)"
+    )
+}
+
+pub(crate) fn being_made(cluster: &str) -> String {
+    format!("The cluster `{cluster}` is being made at this moment, and stays")
+}
+
+pub(crate) fn nothing_to_prune(all: bool) -> String {
+    let more = if all { "" } else { " (`coracle prune --all` removes the last two images of each service too)" };
+    format!("Nothing to remove: Coracle keeps only what is needed{more}")
+}
+
+pub(crate) fn would_come_back(bytes: u64) -> String {
+    format!("About {} would come back", humane::bytes(bytes))
+}
+
+pub(crate) fn came_back(bytes: u64) -> String {
+    format!("About {} came back", humane::bytes(bytes))
+}
+
+/// Returns the question before things are removed; `table` lists them, where there is room.
+pub(crate) fn prune_question(table: &str, count: usize, bytes: u64) -> String {
+    let things = if count == 1 { "1 thing is".to_owned() } else { format!("{count} things are") };
+    let question = format!("{things} removed, and about {} come back. Go on?", humane::bytes(bytes));
+    if table.is_empty() { question } else { format!("{}\n{question}", table.trim_end()) }
+}
+
+/// Returns that something stays, and why, in its own words.
+pub(crate) fn kept(image: &str, why: &str) -> String {
+    format!("{image} stays: {}", sanitize::line(why))
+}
 
 /// The most characters of a step's text in a line that stays.
 const STEP_WIDTH: usize = 100;

@@ -24,6 +24,7 @@ fn every_verb_has_help() {
         "render",
         "diff",
         "cluster",
+        "prune",
         "kubeconfig",
         "schema",
         "completions",

@@ -47,6 +47,11 @@ pub(super) async fn explain(
         return engine.said(what(request), message).await;
     }
     let failed = told.failed_step();
+    // What a command of the Dockerfile's says of the disk, the engine does not repeat.
+    let full = failed.iter().flat_map(|step| &step.output).find(|line| is_disk_full(line));
+    if let Some(line) = full {
+        return engine.said(what(request), &format!("{message}\n{line}")).await;
+    }
     // The classic builder names no image, but stands at its FROM.
     let at_from = || failed.as_ref().and_then(|step| step.text.strip_prefix("FROM ")).filter(|_| !engine.buildkit);
     let base = base_image(message).or_else(|| Some(sanitize::line(at_from()?.split_whitespace().next()?)));

@@ -300,7 +300,7 @@ mod tests {
             network: None,
             ca: None,
         };
-        let (context, dockerfile) = super::super::super::tag::read(&build).unwrap();
+        let (context, dockerfile) = super::super::super::tag::read(&build, None).unwrap();
         let request = Request {
             service: "api".to_owned(),
             build,

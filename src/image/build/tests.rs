@@ -24,7 +24,7 @@ fn request(folder: &Path, tag: &str) -> Request {
         network: Some("none".to_owned()),
         ca: None,
     };
-    let (context, dockerfile) = super::super::tag::read(&build).unwrap();
+    let (context, dockerfile) = super::super::tag::read(&build, None).unwrap();
     Request {
         service: "api".to_owned(),
         build,
@@ -110,20 +110,7 @@ async fn an_engine_that_takes_no_files_gets_the_archive_once() {
     let socket = sockets.path().join("engine.sock");
     let (builds, mut asked) = tokio::sync::mpsc::unbounded_channel();
     let serving = tokio::spawn(old_engine(tokio::net::UnixListener::bind(&socket).unwrap(), builds));
-    let engine = Engine {
-        docker: bollard::Docker::connect_with_http("http://127.0.0.1:9", 1, bollard::API_DEFAULT_VERSION).unwrap(),
-        endpoint: crate::image::endpoint::Endpoint {
-            host: format!("unix://{}", socket.display()),
-            certificates: None,
-            source: "a test".to_owned(),
-            notice: None,
-        },
-        architecture: "amd64".to_owned(),
-        cores: 1,
-        api: (1, 41),
-        buildkit: true,
-        containerd_store: false,
-    };
+    let engine = Engine { api: (1, 41), ..Engine::unasked(&format!("unix://{}", socket.display())) };
     let (events, mut told) = Events::channel();
     let session = Session { events, ..here() };
     run(&session, &engine, &request(folder.path(), "coracle.local/shop/api:1")).await.unwrap();

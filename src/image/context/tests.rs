@@ -18,7 +18,7 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
 }
 
 fn paths(folder: &TempDir, dockerfile: &str) -> String {
-    let context = read(folder.path(), &folder.path().join(dockerfile)).unwrap();
+    let context = read(folder.path(), &folder.path().join(dockerfile), None).unwrap();
     let paths: Vec<String> = context.entries.iter().map(|entry| entry.path.display().to_string()).collect();
     paths.join(" ")
 }
@@ -74,17 +74,17 @@ fn special_files_are_left_out_and_links_stay_links() {
 #[test]
 fn what_cannot_be_read_is_named() {
     let folder = folder(&[("Dockerfile", "")]);
-    let missing = read(&folder.path().join("none"), &folder.path().join("Dockerfile")).unwrap_err();
+    let missing = read(&folder.path().join("none"), &folder.path().join("Dockerfile"), None).unwrap_err();
     assert!(matches!(&missing, Error::Root { path, .. } if path.ends_with("none")));
-    let a_file = read(&folder.path().join("Dockerfile"), &folder.path().join("Dockerfile")).unwrap_err();
+    let a_file = read(&folder.path().join("Dockerfile"), &folder.path().join("Dockerfile"), None).unwrap_err();
     assert!(matches!(a_file, Error::Root { .. }));
     fs::create_dir(folder.path().join(".dockerignore")).unwrap();
-    let unreadable = read(folder.path(), &folder.path().join("Dockerfile")).unwrap_err();
+    let unreadable = read(folder.path(), &folder.path().join("Dockerfile"), None).unwrap_err();
     assert!(matches!(&unreadable, Error::Unreadable { path, .. } if path.ends_with(".dockerignore")));
     assert_eq!(unreadable.kind().exit_code(), 2);
     fs::remove_dir(folder.path().join(".dockerignore")).unwrap();
     fs::write(folder.path().join(".dockerignore"), "a\n[b\n").unwrap();
-    let malformed = read(folder.path(), &folder.path().join("Dockerfile")).unwrap_err().to_string();
+    let malformed = read(folder.path(), &folder.path().join("Dockerfile"), None).unwrap_err().to_string();
     assert!(malformed.starts_with("`[b` on line 2 of"), "{malformed}");
 }
 
@@ -94,7 +94,7 @@ fn the_tar_is_what_was_recorded() {
     let folder = folder(&[("a/run.sh", "#!/bin/sh"), (&long, "long"), ("Dockerfile", "FROM x")]);
     fs::set_permissions(folder.path().join("a/run.sh"), fs::Permissions::from_mode(0o755)).unwrap();
     symlink("./run.sh", folder.path().join("a/link")).unwrap();
-    let context = read(folder.path(), &folder.path().join("Dockerfile")).unwrap();
+    let context = read(folder.path(), &folder.path().join("Dockerfile"), None).unwrap();
     let mut tar = Vec::new();
     context.write_tar(&[(".coracle-dockerfile".to_owned(), b"FROM y".to_vec())], &mut tar).unwrap();
     let entries = unpack(&tar);
@@ -111,7 +111,7 @@ fn a_file_keeps_its_time_but_none_before_1980() {
         let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
         fs::File::open(folder.path().join(name)).unwrap().set_modified(time).unwrap();
     }
-    let context = read(folder.path(), &folder.path().join("Dockerfile")).unwrap();
+    let context = read(folder.path(), &folder.path().join("Dockerfile"), None).unwrap();
     let mut tar = Vec::new();
     context.write_tar(&[], &mut tar).unwrap();
     let mut archive = ::tar::Archive::new(tar.as_slice());
@@ -141,7 +141,7 @@ fn a_change_after_the_read_is_noticed() {
     ];
     for (what, change) in changes {
         let folder = folder(&[("file", "one"), ("Dockerfile", "")]);
-        let context = read(folder.path(), &folder.path().join("Dockerfile")).unwrap();
+        let context = read(folder.path(), &folder.path().join("Dockerfile"), None).unwrap();
         change(&folder.path().join("file"));
         let error = context.write_tar(&[], &mut Vec::new()).unwrap_err();
         assert!(matches!(&error, Error::Changed { path } if path.ends_with("file")), "{what}: {error}");
@@ -153,9 +153,9 @@ fn many_files_are_hashed_like_few() {
     let names: Vec<(String, String)> = (0..200).map(|n| (format!("f{n:03}"), format!("content {n}"))).collect();
     let files: Vec<(&str, &str)> = names.iter().map(|(name, content)| (name.as_str(), content.as_str())).collect();
     let many = folder(&files);
-    let context = read(many.path(), &many.path().join("f000")).unwrap();
+    let context = read(many.path(), &many.path().join("f000"), None).unwrap();
     let few = folder(&files[150..151]);
-    let one = read(few.path(), &few.path().join("f150")).unwrap();
+    let one = read(few.path(), &few.path().join("f150"), None).unwrap();
     assert_eq!(context.entries[150], one.entries[0]);
     assert_eq!(context.size, names.iter().map(|(_, content)| content.len() as u64).sum::<u64>());
 }
@@ -194,7 +194,7 @@ proptest! {
                 drop(fs::write(path, name));
             }
         }
-        let context = read(folder.path(), &folder.path().join("Dockerfile")).unwrap();
+        let context = read(folder.path(), &folder.path().join("Dockerfile"), None).unwrap();
         let mut tar = Vec::new();
         context.write_tar(&[], &mut tar).unwrap();
         let sent: Vec<String> = unpack(&tar).into_iter().map(|(path, _, _)| path.trim_end_matches('/').to_owned()).collect();

@@ -166,5 +166,15 @@ pub(in crate::image) fn cause_of(error: &bollard::errors::Error) -> String {
 /// Returns whether `text` is about a full disk.
 pub(in crate::image) fn is_disk_full(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    text.contains("no space left on device") || text.contains("disk quota exceeded")
+    // The kernel's words (ENOSPC, EDQUOT) and Go's and Python's names of them; apt's and SQLite's own.
+    let signs = [
+        "no space left on device",
+        "disk quota exceeded",
+        "enospc",
+        "edquot",
+        "not enough space on the disk",
+        "enough free space in /",
+        "database or disk is full",
+    ];
+    signs.iter().any(|sign| text.contains(sign))
 }

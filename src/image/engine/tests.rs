@@ -56,14 +56,19 @@ fn no_permission_is_a_refusal_with_the_command_that_mends_it() {
 }
 
 #[test]
-fn what_can_be_freed_is_read_in_both_shapes() {
-    let old = serde_json::json!({
-        "Images": [{"Size": 5, "Containers": 0}, {"Size": 7, "Containers": 1}],
-        "BuildCache": [{"Size": 11, "InUse": false}, {"Size": 13, "InUse": true}],
-    });
-    assert_eq!(parse_reclaimable(&old), 16);
-    let new = serde_json::json!({"ImageUsage": {"Reclaimable": 2}, "BuildCacheUsage": {"Reclaimable": 3}});
-    assert_eq!(parse_reclaimable(&new), 5);
+fn a_full_disk_is_known_by_many_words() {
+    let full = [
+        "failed to solve: write /var/lib/docker/overlay2/x/diff/blob: no space left on device",
+        "ctr: failed to ingest \"blobs/sha256/ab\": failed to copy: write /var/lib/containerd/x: no space left on device",
+        "OSError: [Errno 28] No space left on device",
+        "failed to extract layer sha256:ab: mkdir /var/lib/containerd/x: disk quota exceeded: unknown",
+        "npm ERR! code ENOSPC",
+        "E: You don't have enough free space in /var/cache/apt/archives/.",
+    ];
+    for text in full {
+        assert!(is_disk_full(text), "{text}");
+    }
+    assert!(!is_disk_full("failed to solve: process \"/bin/sh -c false\" did not complete successfully: exit code: 1"));
 }
 
 /// An engine that starts every command and never hears of it again.
@@ -86,20 +91,7 @@ async fn silent_engine() -> Engine {
             }
         }
     });
-    let host = format!("tcp://{address}");
-    let docker = bollard::Docker::connect_with_http(&host, 10, bollard::API_DEFAULT_VERSION).unwrap();
-    let endpoint = Endpoint { host, certificates: None, source: "a test".to_owned(), notice: None };
-    Engine {
-        docker,
-        endpoint,
-        architecture: "amd64".to_owned(),
-        cores: 2,
-        api: (1, 51),
-        buildkit: true,
-        containerd_store: false,
-        shares_loopback: false,
-        nodes: crate::image::load::Nodes::default(),
-    }
+    Engine::unasked(&format!("tcp://{address}"))
 }
 
 #[tokio::test]

@@ -20,7 +20,12 @@ enum Matcher {
     Prefix(String),
     /// `**/a`: everything that ends so.
     Suffix(String),
-    Tokens(Vec<Token>),
+    Tokens {
+        tokens: Vec<Token>,
+        /// What every match begins and ends with, so that most paths need no more than a look.
+        head: String,
+        tail: String,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -58,12 +63,14 @@ impl Pattern {
     }
 
     /// Returns whether the pattern matches this very path; its parents are the caller's.
-    pub(super) fn matches(&self, path: &str, characters: &[char]) -> bool {
+    pub(super) fn matches(&self, path: &str) -> bool {
         match &self.matcher {
             Matcher::Exact => path == self.text,
             Matcher::Prefix(prefix) => path.starts_with(prefix.as_str()),
             Matcher::Suffix(suffix) => path.ends_with(suffix.as_str()) || suffix.strip_prefix('/') == Some(path),
-            Matcher::Tokens(tokens) => run(tokens, characters),
+            Matcher::Tokens { tokens, head, tail } => {
+                path.starts_with(head.as_str()) && path.ends_with(tail.as_str()) && run(tokens, path)
+            }
         }
     }
 
@@ -128,7 +135,12 @@ fn compile(text: &str) -> Option<Matcher> {
         }
         Some(Token::Rest) if plain && !opens => Matcher::Prefix(text[..text.len() - 2].to_owned()),
         _ if plain && !opens => Matcher::Exact,
-        _ => Matcher::Tokens(tokens),
+        _ => {
+            let literal = |token: &Token| if let Token::One(one) = token { Some(*one) } else { None };
+            let head = tokens.iter().map_while(literal).collect();
+            let tail: Vec<char> = tokens.iter().rev().map_while(literal).collect();
+            Matcher::Tokens { head, tail: tail.into_iter().rev().collect(), tokens }
+        }
     })
 }
 
@@ -156,12 +168,13 @@ fn class(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<Token> {
     }
 }
 
-fn run(tokens: &[Token], path: &[char]) -> bool {
+fn run(tokens: &[Token], path: &str) -> bool {
     let mut at = vec![false; tokens.len() + 1];
+    let mut next = at.clone();
     at[0] = true;
     spread(tokens, &mut at);
-    for &character in path {
-        let mut next = vec![false; tokens.len() + 1];
+    for character in path.chars() {
+        next.fill(false);
         for (index, token) in tokens.iter().enumerate().filter(|(index, _)| at[*index]) {
             match token {
                 Token::One(one) => next[index + 1] |= *one == character,
@@ -180,7 +193,10 @@ fn run(tokens: &[Token], path: &[char]) -> bool {
             }
         }
         spread(tokens, &mut next);
-        at = next;
+        if !next.contains(&true) {
+            return false;
+        }
+        std::mem::swap(&mut at, &mut next);
     }
     at[tokens.len()]
 }

@@ -196,7 +196,7 @@ fn judge(ran: &Ran, node: &str, ways: &[(String, Way)]) -> Result<(), Trouble> {
         0 => Ok(()),
         _ if is_disk_full(words) => {
             let (node, images) = (node.to_owned(), named(&tags(ways)));
-            Err(Trouble::Error(Error::NodeFull { node, images, cause: Cause::new(words) }))
+            Err(Trouble::Error(Error::NodeFull { node, images, reclaimable: None, cause: Cause::new(words) }))
         }
         NOT_NAMED => Err(Trouble::Surprise(format!("`ctr images tag` failed: {words}"))),
         NOT_IMPORTED => Err(Trouble::Surprise(format!("`ctr images import` failed: {words}"))),

@@ -37,7 +37,7 @@ impl Fault {
         match self {
             Self::Lost(error) => error,
             Self::Import { words, .. } if is_disk_full(&words) => {
-                Error::NodeFull { node, images, cause: Cause::new(words) }
+                Error::NodeFull { node, images, reclaimable: None, cause: Cause::new(words) }
             }
             Self::Import { code, words } => {
                 let cause = Cause::new(format!("`ctr images import` exited with {code}\n{words}"));

@@ -28,7 +28,7 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
 }
 
 fn offered(folder: &TempDir) -> Arc<Files> {
-    let context = context::read(folder.path(), &folder.path().join("Dockerfile")).unwrap();
+    let context = context::read(folder.path(), &folder.path().join("Dockerfile"), None).unwrap();
     Arc::new(Files::offer(&context, Vec::new()).unwrap())
 }
 
@@ -207,7 +207,7 @@ fn a_name_that_is_not_utf8_is_not_offered() {
 #[tokio::test]
 async fn extra_files_are_only_the_dockerfiles() {
     let folder = folder(&[("b", "theirs"), ("z", "")]);
-    let context = context::read(folder.path(), &folder.path().join("Dockerfile")).unwrap();
+    let context = context::read(folder.path(), &folder.path().join("Dockerfile"), None).unwrap();
     let extra = vec![("b".to_owned(), b"ours".to_vec()), ("a".to_owned(), Vec::new())];
     let files = Arc::new(Files::offer(&context, extra).unwrap());
     let got = receive(&files, &[("dir-name", "dockerfile")], is_file).await;

@@ -1,0 +1,50 @@
+//! Images of ours that nothing needs any more: found, weighed, removed.
+//!
+//! What goes is decided by [`choose`], which is pure and shared by the last step of `up` and by
+//! `coracle prune`; who uses what is the caller's to know. Only what is provably ours is touched:
+//! in the engine, an image that was built here has our labels and is named after them; of a pulled
+//! one only the further name that Coracle gave it is ours. Build cache is left to the engine's own
+//! garbage collection, but for the steps of images that `prune` removes ([`weight`]).
+
+pub(crate) mod choose;
+pub(crate) mod engine;
+pub(crate) mod node;
+pub(crate) mod survey;
+mod weight;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::join_all;
+
+use self::engine::Removed;
+use super::engine::Engine;
+use crate::session::Session;
+use crate::ui::words;
+
+/// What every local tag begins with.
+pub(crate) const HOST: &str = "coracle.local/";
+
+/// Removes tags from the engine and names from nodes, all at the same time, but for those that are
+/// in `used`. What cannot be removed is told: the next time finds it again.
+pub(crate) async fn sweep(
+    session: &Session,
+    engine: &Engine,
+    tags: &[String],
+    nodes: &BTreeMap<String, Vec<String>>,
+    used: &BTreeSet<String>,
+) {
+    let unused = |names: &[String]| names.iter().filter(|name| !used.contains(*name)).cloned().collect::<Vec<_>>();
+    let tags = unused(tags);
+    let on_nodes = join_all(nodes.iter().map(async |(node, names)| node::remove(engine, node, &unused(names)).await));
+    let (in_engine, on_nodes) = tokio::join!(engine.remove_names(&tags, true), on_nodes);
+    for (name, removed) in in_engine {
+        match removed {
+            Ok(Removed::Gone) => session.events.detail(format!("removed image {name}, which nothing uses")),
+            Ok(Removed::InUse(why)) => session.events.detail(words::kept(&name, &why)),
+            Err(error) => session.events.warn(words::not_swept(&crate::error::chain(&error))),
+        }
+    }
+    for error in on_nodes.into_iter().filter_map(Result::err) {
+        session.events.warn(words::not_swept(&crate::error::chain(&error)));
+    }
+}

@@ -84,7 +84,8 @@ pub(crate) async fn execute(
         images: Mutex::new(plan.images.clone()),
         client: OnceCell::new(),
         watch: AsyncMutex::new(None),
-        builds: Semaphore::new(engine.cores.max(1)),
+        // Of this machine; the engine's is the same, mostly, and has a bound of its own.
+        builds: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),
         creation: watch::Sender::new(Creation::Waiting),
         timeout,
     };
@@ -210,6 +211,7 @@ impl Run<'_> {
         };
         let image = self.session.events.track(subject, pulling, |_| "pulled".to_owned()).await?;
         let tag = tag::pulled(&self.profile.name, name, &image.id);
+        self.engine.tag(&image.id, &tag).await?;
         self.images.lock().expect("no holder panics").insert(name.to_owned(), tag);
         Ok(())
     }
@@ -240,8 +242,10 @@ impl Run<'_> {
     async fn load(&self, names: &[String]) -> Result<(), Failure> {
         let images = self.images.lock().expect("no holder panics").clone();
         for (name, reference) in &self.observed.inputs.pulls {
-            if let Some(tag) = images.get(name).filter(|_| names.contains(name)) {
-                self.engine.tag(reference, tag).await?;
+            let tag = images.get(name).filter(|_| names.contains(name));
+            // The id, for the reference may be another image's by now.
+            if let (Some(tag), Some(id)) = (tag, self.observed.pulled.get(reference)) {
+                self.engine.tag(id, tag).await?;
             }
         }
         let held = if self.observed.nodes.is_empty() {
@@ -333,15 +337,18 @@ impl Run<'_> {
     /// Removes what nothing uses. The work is done before this: what fails here is told, and is no
     /// failure.
     async fn sweep(&self, engine: &[String], nodes: &BTreeMap<String, Vec<String>>) {
-        let used = async { Ok::<_, Failure>(usage::images(self.client().await?).await?) };
-        let used = tokio::select! {
-            used = used => used,
+        let sweeping = async {
+            let used = usage::images(self.client().await?).await?;
+            sweep::sweep(self.session, self.engine, engine, nodes, &used).await;
+            Ok::<_, Failure>(())
+        };
+        let swept = tokio::select! {
+            swept = sweeping => swept,
             // What was built and loaded stays; the next run sweeps again.
             () = self.session.cancel.cancelled() => return,
         };
-        match used {
-            Ok(used) => sweep::sweep(self.session, self.engine, engine, nodes, &used).await,
-            Err(failure) => self.session.events.warn(words::not_swept(&failure.report.to_string())),
+        if let Err(failure) = swept {
+            self.session.events.warn(words::not_swept(&failure.report.to_string()));
         }
     }
 

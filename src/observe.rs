@@ -104,6 +104,8 @@ pub(crate) struct BuildInput {
 pub(crate) struct Asked {
     /// Images alone: neither the cluster nor what containers need at run time is looked at.
     pub(crate) images_only: bool,
+    /// Nothing is rolled out: objects are looked at only for images that the engine has lost.
+    pub(crate) loads_only: bool,
     /// `--no-cache`: build these services anew; empty: all of them.
     pub(crate) rebuild: Option<Vec<String>>,
     /// `--pull`: base images that no build has seen count as new.
@@ -189,8 +191,10 @@ async fn look(session: &Session, engine: &Engine, profile: &mut Profile, asked: 
     let ((inputs, pulled), state) = (images?, state?);
     let exposed = inputs.builds.iter().map(|(key, input)| (key.clone(), input.exposed.clone().unwrap_or_default()));
     profile::fill_ports(profile, &exposed.collect());
+    let lost = inputs.pulls.values().any(|reference| !pulled.contains_key(reference));
+    let objects_too = lost || !asked.loads_only;
     let (there, own) = tokio::join!(
-        ask_cluster(session, engine, profile, &inputs, &state, early),
+        ask_cluster(session, engine, profile, &inputs, &state, early, objects_too),
         images::own(engine, profile, &inputs, asked)
     );
     let ((nodes, mut live), own) = (there?, own?);
@@ -226,7 +230,10 @@ fn ask_nodes(engine: &Engine, profile: &Profile) -> AbortOnDropHandle<Held> {
     }))
 }
 
-/// Asks a running cluster for its nodes' images and this profile's objects.
+/// What a running cluster says: node → images, and what it has of this profile.
+type Said = (BTreeMap<String, BTreeSet<String>>, Live);
+
+/// Asks a running cluster for its nodes' images and, `objects_too`, for this profile's objects.
 async fn ask_cluster(
     session: &Session,
     engine: &Engine,
@@ -234,8 +241,9 @@ async fn ask_cluster(
     inputs: &Inputs,
     state: &State,
     early: Option<AbortOnDropHandle<Held>>,
-) -> Result<(BTreeMap<String, BTreeSet<String>>, Live), Failure> {
-    let State::Running { nodes, .. } = state else { return Ok((BTreeMap::new(), Live::default())) };
+    objects_too: bool,
+) -> Result<Said, Failure> {
+    let State::Running { nodes, .. } = state else { return Ok(Said::default()) };
     let kinds = inputs.documents.iter().map(|document| {
         let object = &document.object;
         format!("{}/{}", object.api_version(), object.kind())
@@ -243,7 +251,12 @@ async fn ask_cluster(
     let kinds: BTreeSet<String> = kinds.collect();
     let live = async {
         let client = cluster::client(session, engine, &profile.cluster).await?;
-        live::observe(&client, profile, &kinds).await.map_err(Failure::from)
+        let live = if objects_too {
+            live::observe(&client, profile, &kinds).await?
+        } else {
+            live::observe_inventory(&client, profile).await?
+        };
+        Ok::<_, Failure>(live)
     };
     let held = async {
         // An early answer of other nodes, or of none, is of a cluster that changed meanwhile.

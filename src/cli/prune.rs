@@ -210,14 +210,22 @@ async fn remove(session: &Session, engine: &Engine, things: &[(Thing, u64)]) -> 
         let bytes = match thing {
             Thing::Image(Item::Engine { name, .. }) if stays.contains(name) => None,
             Thing::Image(Item::Node { node, .. }) if failed.contains(node) => None,
-            Thing::Image(Item::Cache { records, .. }) => Some(engine.prune_cache(records).await?),
-            Thing::Cluster(name) => clear(session, engine, name).await?,
+            Thing::Image(Item::Cache { records, .. }) => told(session, engine.prune_cache(records).await.map(Some)),
+            Thing::Cluster(name) => told(session, clear(session, engine, name).await),
             Thing::File(path) => files::remove(session, path).then_some(*bytes),
             Thing::Image(_) => Some(*bytes),
         };
         removed.extend(bytes.map(|bytes| (thing.clone(), bytes)));
     }
     Ok(removed)
+}
+
+/// Tells why something stays; what is gone already is reported all the same.
+fn told(session: &Session, result: Result<Option<u64>, impl Into<Failure>>) -> Option<u64> {
+    result.unwrap_or_else(|error| {
+        session.events.warn(words::not_swept(&error.into().report.to_string()));
+        None
+    })
 }
 
 /// Removes what a creation left that was cut short, unless one goes on at this moment.

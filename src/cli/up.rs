@@ -68,6 +68,7 @@ pub(super) async fn converge(session: &Session, global: &Global, flags: &Flags) 
     let engine = engine::connect(session).await?;
     let mut asked = Asked {
         images_only: flags.extent == Extent::Build,
+        loads_only: flags.extent == Extent::Load,
         rebuild: flags.building.no_cache.then(|| flags.services.clone()),
         pull: flags.building.pull,
         restarted: false,

@@ -5,7 +5,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::event::{Event, Events};
-use crate::image::endpoint::Endpoint;
 use crate::session::Surroundings;
 
 /// Returns a session whose state folder is `state`, and what it says.

@@ -4,11 +4,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use tower::limit::ConcurrencyLimitLayer;
 
 use super::Error;
 use super::error::Words;
 use crate::error::chain;
 
+/// How many requests may be on their way at once. Each takes a connection of its own, and twenty
+/// handshakes cost more than the waiting for each other's answers.
+const AT_ONCE: usize = 4;
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// Connects through the kubeconfig's context called `context`, and asks for the server's
@@ -28,7 +32,8 @@ pub(crate) async fn connect(kubeconfig: &Path, context: &str) -> Result<kube::Cl
     // A cluster on this machine is never behind the network's proxy.
     config.proxy_url = None;
     let host = config.cluster_url.authority().map(ToString::to_string).unwrap_or_default();
-    let client = kube::Client::try_from(config).map_err(|error| unusable(&error))?;
+    let builder = kube::client::ClientBuilder::try_from(config).map_err(|error| unusable(&error))?;
+    let client = builder.with_layer(&ConcurrencyLimitLayer::new(AT_ONCE)).build();
     match tokio::time::timeout(CONNECT, client.apiserver_version()).await {
         Ok(Ok(_)) => Ok(client),
         Ok(Err(kube::Error::Api(status))) if status.code == 401 => Err(Error::Unauthorised {

@@ -111,6 +111,11 @@ pub(crate) async fn observe(client: &kube::Client, profile: &Profile, kinds: &BT
     Ok(live)
 }
 
+/// Returns what a load needs to know: where the profile came from.
+pub(crate) async fn observe_inventory(client: &kube::Client, profile: &Profile) -> Result<Live, Error> {
+    Ok(Live { inventory: release::read(client, profile).await?, ..Live::default() })
+}
+
 /// Returns whether the object carries the instance's label and names itself: copies of labels
 /// that an operator made are not ours.
 pub(crate) fn is_ours(object: &Object, instance: &str) -> bool {

@@ -33,19 +33,10 @@ const ANSWER: Duration = Duration::from_secs(120);
 pub(crate) struct Engine {
     pub(crate) docker: bollard::Docker,
     pub(crate) endpoint: Endpoint,
-    /// `amd64`: what an image for this engine's nodes must be.
-    pub(crate) architecture: String,
-    /// Logical cores of the engine's machine.
-    pub(crate) cores: usize,
     /// The newest API that the engine speaks: `(1, 51)`.
     pub(crate) api: (u32, u32),
     /// Builds go to `BuildKit`; false: the classic builder is all that there is.
     pub(crate) buildkit: bool,
-    /// Images are in containerd's store: with their own compressed layers, and ids that are
-    /// digests of manifests; false: in the classic one (overlay2).
-    pub(crate) containerd_store: bool,
-    /// 127.0.0.1 is the same for the engine and for us: it can push to a port of ours.
-    pub(crate) shares_loopback: bool,
     /// Shells in its nodes.
     pub(crate) nodes: super::load::Nodes,
 }
@@ -65,6 +56,9 @@ pub(crate) struct LocalImage {
     pub(crate) size: u64,
     /// Digests of its layers, uncompressed, base first.
     pub(crate) diff_ids: Vec<String>,
+    /// It is in containerd's store: with its own compressed layers, and the digest of its
+    /// manifest or index as id; false: in the classic one (overlay2).
+    pub(crate) in_containerd: bool,
 }
 
 /// Connects to the engine: at most 5 s, then the reason (absent, no permission, hung).
@@ -82,12 +76,7 @@ pub(super) async fn connect_to(endpoint: Endpoint, patience: Duration) -> Result
 }
 
 async fn probe(endpoint: &Endpoint) -> Result<Engine, Error> {
-    // Both at once; what is wrong with the endpoint itself is the ping's to say.
-    let (ping, info) = tokio::join!(wire::get(endpoint, "/_ping"), async {
-        let docker = client(endpoint)?;
-        let info = docker.info().await.map_err(|error| fault::refused(endpoint, &error))?;
-        Ok((docker, info))
-    });
+    let ping = wire::get(endpoint, "/_ping").await;
     let ping = ping.map_err(|error| fault::unreachable(endpoint, &error))?;
     let header = |name: &str| ping.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let Some(api) = header("api-version").as_deref().and_then(parse_api) else {
@@ -95,32 +84,8 @@ async fn probe(endpoint: &Endpoint) -> Result<Engine, Error> {
     };
     // Podman answers like Docker but builds without BuildKit; so do engines before 18.09.
     let buildkit = header("libpod-api-version").is_none() && api >= (1, 39);
-    let (docker, info) = info?;
-    Ok(Engine {
-        docker,
-        endpoint: endpoint.clone(),
-        architecture: go_architecture(info.architecture.as_deref().unwrap_or("x86_64")),
-        cores: info.ncpu.and_then(|cores| usize::try_from(cores).ok()).unwrap_or(1).max(1),
-        api,
-        buildkit,
-        containerd_store: has_containerd_store(&info),
-        shares_loopback: shares_loopback(endpoint, &info),
-        nodes: super::load::Nodes::default(),
-    })
-}
-
-/// Whether 127.0.0.1 is the same for the engine and for us: not with one elsewhere, not with
-/// Docker Desktop (a virtual machine), not with a rootless one (a network of its own).
-fn shares_loopback(endpoint: &Endpoint, info: &bollard::models::SystemInfo) -> bool {
-    let desktop = info.operating_system.as_deref().is_some_and(|name| name.contains("Docker Desktop"));
-    let rootless = info.security_options.iter().flatten().any(|option| option.contains("rootless"));
-    endpoint.socket().is_some() && !desktop && !rootless && cfg!(target_os = "linux")
-}
-
-/// Whether images are in containerd's store, as the driver's status says.
-fn has_containerd_store(info: &bollard::models::SystemInfo) -> bool {
-    let mut status = info.driver_status.iter().flatten();
-    status.any(|pair| pair.iter().any(|word| word.starts_with("io.containerd.snapshotter")))
+    let docker = client(endpoint)?;
+    Ok(Engine { docker, endpoint: endpoint.clone(), api, buildkit, nodes: super::load::Nodes::default() })
 }
 
 fn client(endpoint: &Endpoint) -> Result<bollard::Docker, Error> {
@@ -148,7 +113,7 @@ fn parse_api(text: &str) -> Option<(u32, u32)> {
 }
 
 /// Returns Go's name of a machine that the kernel calls `name`, as image platforms use it.
-fn go_architecture(name: &str) -> String {
+pub(super) fn go_architecture(name: &str) -> &str {
     match name {
         "x86_64" => "amd64",
         "aarch64" | "arm64" => "arm64",
@@ -156,7 +121,6 @@ fn go_architecture(name: &str) -> String {
         "i386" | "i686" => "386",
         other => other,
     }
-    .to_owned()
 }
 
 #[cfg(test)]
@@ -168,18 +132,28 @@ impl Engine {
         Self {
             docker: client(&endpoint).expect("an endpoint without certificates"),
             endpoint,
-            architecture: "amd64".to_owned(),
-            cores: 2,
             api: (1, 51),
             buildkit: true,
-            containerd_store: false,
-            shares_loopback: false,
             nodes: super::load::Nodes::default(),
         }
     }
 }
 
 impl Engine {
+    /// Whether 127.0.0.1 is the same for the engine and for us, so that it can push to a port of
+    /// ours. One in a virtual machine or with a network of its own is found out by trying.
+    pub(crate) fn shares_loopback(&self) -> bool {
+        self.endpoint.socket().is_some() && cfg!(target_os = "linux")
+    }
+
+    /// Returns what an image for this engine's nodes must be: `amd64`. Takes a tenth of a second.
+    pub(crate) async fn architecture(&self) -> Result<String, super::Error> {
+        match self.docker.info().await {
+            Ok(info) => Ok(go_architecture(info.architecture.as_deref().unwrap_or("x86_64")).to_owned()),
+            Err(error) => Err(self.failed("asking the engine what it is".to_owned(), &error).await),
+        }
+    }
+
     /// Returns what the engine has of `names`, by name; absent ones are left out.
     pub(crate) async fn local_images(&self, names: &[String]) -> Result<BTreeMap<String, LocalImage>, super::Error> {
         let asked = names.iter().map(async |name| (name, self.docker.inspect_image(name).await));
@@ -232,6 +206,14 @@ impl Engine {
     }
 }
 
+/// The store is not asked for: `/info` tells it too, but takes a tenth of a second. An engine
+/// with containerd's describes the image's target since API 1.48, and names a snapshotter of
+/// containerd's where a classic one names its driver.
+fn in_containerd(image: &ImageInspect) -> bool {
+    let driver = image.graph_driver.as_ref().map(|driver| driver.name.as_str());
+    image.descriptor.is_some() || matches!(driver, None | Some("" | "overlayfs" | "native" | "stargz" | "nydus"))
+}
+
 fn local_image(image: &ImageInspect) -> LocalImage {
     let config = image.config.clone().unwrap_or_default();
     let mut exposed: Vec<u16> = config
@@ -248,6 +230,7 @@ fn local_image(image: &ImageInspect) -> LocalImage {
         has_command: [config.cmd, config.entrypoint].into_iter().flatten().any(|words| !words.is_empty()),
         size: image.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
         diff_ids: image.root_fs.as_ref().and_then(|root| root.layers.clone()).unwrap_or_default(),
+        in_containerd: in_containerd(image),
     }
 }
 

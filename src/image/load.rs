@@ -27,11 +27,12 @@ use std::time::Duration;
 
 use futures_util::future::{join_all, try_join_all};
 
-use self::decide::{Facts, Wanted, Way};
+use self::decide::{Wanted, Way};
 use self::inventory::Inventory;
 pub(crate) use self::node::on_node;
+pub(crate) use self::push::{is_live, receiver_of};
 pub(crate) use self::shell::Nodes;
-use super::engine::{Engine, LocalImage};
+use super::engine::{Engine, LocalImage, go_architecture};
 use super::{Error, reference};
 use crate::session::Session;
 
@@ -69,13 +70,12 @@ async fn load_all(session: &Session, engine: &Engine, missing: &BTreeMap<String,
     let tags: BTreeSet<String> = missing.values().flatten().cloned().collect();
     let (wanted, inventories) = tokio::join!(wanted(engine, &tags), inventories(engine, missing.keys()));
     let (wanted, inventories) = (wanted?, inventories?);
-    let facts = Facts { containerd_store: engine.containerd_store, pushes: engine.shares_loopback };
     let work = Work { session, engine, wanted: &wanted, inventories: &inventories };
     let (mut short, mut long) = (BTreeMap::new(), BTreeMap::new());
     for (node, tags) in missing {
         let inventory = &inventories[node];
         let ways = tags.iter().collect::<BTreeSet<_>>().into_iter();
-        let ways = ways.map(|tag| (tag.clone(), decide::way(&wanted[tag], inventory, facts)));
+        let ways = ways.map(|tag| (tag.clone(), way(engine, &wanted[tag], inventory)));
         let (full, others): (Vec<_>, Vec<_>) = ways.partition(|(_, way)| *way == Way::Full);
         if !full.is_empty() {
             long.insert(node.clone(), full.into_iter().map(|(tag, _)| tag).collect::<Vec<_>>());
@@ -87,8 +87,16 @@ async fn load_all(session: &Session, engine: &Engine, missing: &BTreeMap<String,
     let (left, full) = tokio::join!(delta::load(&work, &short), full::load(&work, &long, true));
     full?;
     let left = left?;
+    full::load(&work, &left.unpushed, true).await?;
     // Once, and with everything: whatever the surprise was, it is not met again.
-    full::load(&work, &left, false).await
+    full::load(&work, &left.refused, false).await
+}
+
+/// Returns the way of an image to a node. The transfer service unpacks for the node's own
+/// architecture alone, so an image for another one goes in full.
+fn way(engine: &Engine, wanted: &Wanted, inventory: &Inventory) -> Way {
+    let native = wanted.architecture == go_architecture(std::env::consts::ARCH);
+    decide::way(wanted, inventory, native && engine.shares_loopback())
 }
 
 /// What one load works with.
@@ -108,32 +116,34 @@ async fn wanted(engine: &Engine, tags: &BTreeSet<String>) -> Result<BTreeMap<Str
     let histories = join_all(tags.iter().map(async |tag| history(engine, tag).await));
     let (local, histories) = tokio::join!(engine.local_images(&tags), histories);
     let local = local?;
-    let images = tags.iter().zip(histories).map(|(tag, history)| {
-        let image = local.get(tag).ok_or_else(|| Error::NotLocal { image: tag.clone() })?;
-        Ok((tag.clone(), one_wanted(engine, tag, image, &history)))
-    });
-    images.collect()
+    let mut wanted = BTreeMap::new();
+    for (tag, history) in tags.into_iter().zip(histories) {
+        let image = local.get(&tag).ok_or_else(|| Error::NotLocal { image: tag.clone() })?;
+        let mut one = one_wanted(&tag, image, &history);
+        if one.architecture.is_empty() {
+            one.architecture = engine.architecture().await?;
+        }
+        wanted.insert(tag, one);
+    }
+    Ok(wanted)
 }
 
-fn one_wanted(engine: &Engine, tag: &str, image: &LocalImage, history: &[u64]) -> Wanted {
-    let architecture = if image.architecture.is_empty() { &engine.architecture } else { &image.architecture };
+fn one_wanted(tag: &str, image: &LocalImage, history: &[u64]) -> Wanted {
     Wanted {
         tag: tag.to_owned(),
         name: reference::in_full(tag),
         id: image.id.clone(),
-        architecture: architecture.clone(),
+        in_containerd: image.in_containerd,
+        architecture: image.architecture.clone(),
         size: image.size,
         sizes: decide::layer_sizes(history, image.diff_ids.len()),
         diff_ids: image.diff_ids.clone(),
     }
 }
 
-/// Returns the sizes in an image's history, newest first. It only helps to choose a way, and a
-/// containerd store's choice needs it not: none is as good as an error.
+/// Returns the sizes in an image's history, newest first. It only helps to choose a way: none is
+/// as good as an error.
 async fn history(engine: &Engine, tag: &str) -> Vec<u64> {
-    if engine.containerd_store {
-        return Vec::new();
-    }
     let history = engine.docker.image_history(tag).await.unwrap_or_default();
     history.iter().map(|step| u64::try_from(step.size).unwrap_or(0)).collect()
 }

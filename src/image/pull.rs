@@ -160,9 +160,10 @@ pub(crate) async fn pull(session: &Session, engine: &Engine, reference: &str) ->
 async fn run(session: &Session, engine: &Engine, reference: &str) -> Result<(), Error> {
     let registry = super::reference::registry_of(reference);
     let account = credentials::lookup(&session.surroundings, &registry).await?;
+    let architecture = engine.architecture().await?;
     let options = CreateImageOptionsBuilder::default()
         .from_image(&whole(reference))
-        .platform(&format!("linux/{}", engine.architecture))
+        .platform(&format!("linux/{architecture}"))
         .build();
     // The time limit of bollard is for the first answer only, and a registry may be slow.
     let docker = engine.docker.clone().with_timeout(std::time::Duration::from_secs(3600));

@@ -80,11 +80,11 @@ const WINDOW: u32 = 4 * 1024 * 1024;
 
 impl Offer {
     /// Returns the name under which the engine keeps the last tree of a context. It is the
-    /// same for every build of one service from one folder, and no other's: of two that
+    /// same for the builds of one service from one folder, and no other's: of two that
     /// share it, each would throw away what the other sent.
     fn shared_key(&self, name: &str) -> String {
         match &self.files {
-            Some(files) => wire::hex(&Sha256::digest([files.folder(), b"\0", name.as_bytes()].concat())[..16]),
+            Some(files) => wire::hex(&Sha256::digest([&files.identity(), name.as_bytes()].concat())[..16]),
             None => name.to_owned(),
         }
     }

@@ -1,8 +1,9 @@
-//! What a run leaves behind that nothing needs: planned last, and only where something else is.
+//! What a run leaves behind that nothing needs: planned only where something else is, and after
+//! all that may still use it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Action, Plan};
+use super::{Action, Extent, Plan};
 use crate::deploy::object::Object;
 use crate::image::sweep::HOST;
 use crate::image::sweep::choose::{self, Age};
@@ -11,12 +12,19 @@ use crate::image::tag;
 use crate::observe::Observed;
 use crate::profile::Profile;
 
-/// Plans the removal of tags of this profile that nothing uses, after everything else.
+/// How many tags are surplus before a load alone removes them. It rolls nothing out, and a sweep
+/// would take half as long as the load of an edit.
+const BATCH: usize = 8;
+
+/// Plans the removal of tags of this profile that nothing uses.
 pub(super) fn plan_sweep(plan: &mut Plan, profile: &Profile, observed: &Observed) {
     if plan.steps.is_empty() || plan.preliminary {
         return;
     }
     let going = surplus(plan, profile, observed);
+    if plan.extent == Extent::Load && going.len() < BATCH {
+        return;
+    }
     let held = |tag: &&String| observed.own.get(*tag).is_some_and(Own::is_safe_to_remove);
     let engine: Vec<String> = going.iter().filter(held).cloned().collect();
     let nodes = observed.nodes.iter().map(|(node, held)| (node.clone(), held.intersection(&going).cloned().collect()));
@@ -24,9 +32,14 @@ pub(super) fn plan_sweep(plan: &mut Plan, profile: &Profile, observed: &Observed
     if engine.is_empty() && nodes.is_empty() {
         return;
     }
-    let awaited: BTreeSet<usize> = plan.steps.iter().flat_map(|step| step.after.clone()).collect();
-    let last = (0..plan.steps.len()).filter(|step| !awaited.contains(step)).collect();
+    let last = ends(plan);
     plan.push(Action::Sweep { engine, nodes }, last);
+}
+
+/// Returns the steps that none waits for.
+fn ends(plan: &Plan) -> Vec<usize> {
+    let awaited: BTreeSet<usize> = plan.steps.iter().flat_map(|step| step.after.clone()).collect();
+    (0..plan.steps.len()).filter(|step| !awaited.contains(step)).collect()
 }
 
 fn surplus(plan: &Plan, profile: &Profile, observed: &Observed) -> BTreeSet<String> {

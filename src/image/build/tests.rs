@@ -110,7 +110,8 @@ async fn an_engine_that_takes_no_files_gets_the_archive_once() {
     let socket = sockets.path().join("engine.sock");
     let (builds, mut asked) = tokio::sync::mpsc::unbounded_channel();
     let serving = tokio::spawn(old_engine(tokio::net::UnixListener::bind(&socket).unwrap(), builds));
-    let engine = Engine { api: (1, 41), ..Engine::unasked(&format!("unix://{}", socket.display())) };
+    let mut engine = Engine::unasked(&format!("unix://{}", socket.display()));
+    engine.api = (1, 41);
     let (events, mut told) = Events::channel();
     let session = Session { events, ..here() };
     run(&session, &engine, &request(folder.path(), "coracle.local/shop/api:1")).await.unwrap();

@@ -39,14 +39,16 @@ pub(super) fn fill_in(
     let mut fault = None;
     for (at, found) in hash_all(root, walked, &unknown, now) {
         let entry = &mut walked.entries[at];
-        let found = found.map(|found| {
-            entry.what = What::File { digest: found.digest, size: found.stamp.size, modified: found.stamp.seconds() };
-            known.insert(entry.path.as_os_str().to_owned(), found);
-            found
-        });
         let problem = match found {
-            Ok(found) if found.stamp == walked.stamps[at] => continue,
-            Ok(_) => Error::Changed { path: root.join(&entry.path) },
+            Ok(found) => {
+                entry.what =
+                    What::File { digest: found.digest, size: found.stamp.size, modified: found.stamp.seconds() };
+                known.insert(entry.path.as_os_str().to_owned(), found);
+                if found.stamp == walked.stamps[at] {
+                    continue;
+                }
+                Error::Changed { path: root.join(&entry.path) }
+            }
             Err(error) => error,
         };
         fault.get_or_insert(problem);

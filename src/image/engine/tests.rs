@@ -101,3 +101,14 @@ async fn a_command_in_a_node_has_an_end() {
     let error = engine.exec("shop-control-plane", argv.into(), Duration::from_secs(1)).await.unwrap_err();
     assert_eq!(error.to_string(), "`ctr version` on node `shop-control-plane` did not go on for 1 s");
 }
+
+#[test]
+fn stores_are_told_apart() {
+    let store = |json: &str| in_containerd(&serde_json::from_str(json).unwrap());
+    assert!(!store(r#"{"GraphDriver": {"Name": "overlay2", "Data": {}}}"#));
+    assert!(!store(r#"{"GraphDriver": {"Name": "vfs", "Data": {}}}"#));
+    assert!(store(r#"{"GraphDriver": {"Name": "overlayfs", "Data": {}}}"#), "before API 1.48");
+    let described = r#""Descriptor": {"mediaType": "m", "digest": "sha256:1", "size": 1}"#;
+    assert!(store(&format!(r#"{{"GraphDriver": {{"Name": "zfs", "Data": {{}}}}, {described}}}"#)));
+    assert!(store(&format!("{{{described}}}")));
+}

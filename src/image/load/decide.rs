@@ -17,6 +17,7 @@ pub(super) struct Wanted {
     pub(super) name: String,
     /// Digest of its configuration; in a containerd store, of its manifest or index.
     pub(super) id: String,
+    pub(super) in_containerd: bool,
     /// `amd64`. Mostly the engine's own; a build may state another.
     pub(super) architecture: String,
     /// Bytes, as the engine counts them.
@@ -24,15 +25,6 @@ pub(super) struct Wanted {
     pub(super) diff_ids: Vec<String>,
     /// Bytes of each layer, uncompressed; empty where the engine does not say.
     pub(super) sizes: Vec<u64>,
-}
-
-/// What the engine can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Facts {
-    /// It keeps its layers compressed, so that a push compresses nothing.
-    pub(super) containerd_store: bool,
-    /// It reaches a port of ours.
-    pub(super) pushes: bool,
 }
 
 /// How an image gets into a node.
@@ -46,13 +38,13 @@ pub(super) enum Way {
     Full,
 }
 
-/// Returns the way of one image to one node.
-pub(super) fn way(image: &Wanted, node: &Inventory, facts: Facts) -> Way {
+/// Returns the way of one image to one node. `reaches_us`: the engine can push to a port of ours.
+pub(super) fn way(image: &Wanted, node: &Inventory, reaches_us: bool) -> Way {
     // CRI records each image under the digest of its configuration too.
-    if !facts.containerd_store && node.has_config(&image.id) {
+    if !image.in_containerd && node.has_config(&image.id) {
         return Way::Retag { from: image.id.clone() };
     }
-    let pushes = facts.pushes && (facts.containerd_store || mostly_there(image, node));
+    let pushes = reaches_us && (image.in_containerd || mostly_there(image, node));
     if pushes { Way::Delta } else { Way::Full }
 }
 

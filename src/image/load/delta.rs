@@ -52,33 +52,40 @@ impl From<Error> for Trouble {
     }
 }
 
+/// What the short ways did not bring in: node → tags.
+#[derive(Default)]
+pub(super) struct Left {
+    /// The engine's push failed: what nodes hold is not in doubt.
+    pub(super) unpushed: BTreeMap<String, Vec<String>>,
+    /// A node did not take it.
+    pub(super) refused: BTreeMap<String, Vec<String>>,
+}
+
 /// Loads images on short ways; returns what is left for the full one. `ways`: node → tags.
-pub(super) async fn load(
-    work: &Work<'_>,
-    ways: &BTreeMap<String, Vec<(String, Way)>>,
-) -> Result<BTreeMap<String, Vec<String>>, Error> {
+pub(super) async fn load(work: &Work<'_>, ways: &BTreeMap<String, Vec<(String, Way)>>) -> Result<Left, Error> {
     let pushed = match pushed(work, ways).await {
         Ok(pushed) => pushed,
         Err(Trouble::Error(error)) => return Err(error),
         Err(Trouble::Surprise(words)) => {
             say(work, "the engine's push of the missing layers", &words);
-            return Ok(ways.iter().map(|(node, ways)| (node.clone(), tags(ways))).collect());
+            let unpushed = ways.iter().map(|(node, ways)| (node.clone(), tags(ways))).collect();
+            return Ok(Left { unpushed, ..Left::default() });
         }
     };
     let results = join_all(ways.iter().map(async |(node, ways)| (node, ways, one(work, node, ways, &pushed).await)));
-    let mut left = BTreeMap::new();
+    let (mut left, mut fault) = (Left::default(), None);
     for (node, ways, result) in results.await {
         match result {
             Ok(()) => {}
-            Err(Trouble::Error(error)) => return Err(error),
+            Err(Trouble::Error(error)) => drop(fault.get_or_insert(error)),
             Err(Trouble::Surprise(words)) => {
                 say(work, &format!("the load of the missing layers into {node}"), &words);
                 remove(work, node, ways).await?;
-                left.insert(node.clone(), tags(ways));
+                left.refused.insert(node.clone(), tags(ways));
             }
         }
     }
-    Ok(left)
+    fault.map_or(Ok(left), Err)
 }
 
 fn say(work: &Work<'_>, what: &str, words: &str) {
@@ -147,19 +154,19 @@ async fn one(work: &Work<'_>, node: &str, ways: &[(String, Way)], layers: &Layer
         _ => None,
     });
     let names: Vec<_> = names.collect();
+    let all: Vec<&str> = ways.iter().map(|(tag, _)| work.wanted[tag].name.as_str()).collect();
     work.engine.nodes.forget(node);
     let ran = if images.is_empty() {
-        shell::run(work.engine, node, &script(&names, None), shell::ANSWER).await?
+        shell::run(work.engine, node, &script(&names, None, &all), shell::ANSWER).await?
     } else {
-        let script = script(&names, Some((size, &architectures)));
+        let script = script(&names, Some((size, &architectures)), &all);
         let feed = told(work, node, size, images.len(), archive.stream(layers.pushed.clone()));
         shell::feed(work.engine, node, &script, size, feed).await?
     };
     judge(&ran, node, ways)?;
-    let inventory = Arc::new(inventory::parse(&String::from_utf8_lossy(&ran.out)));
-    work.engine.nodes.keep(node, &inventory);
+    let inventory = inventory::parse(&String::from_utf8_lossy(&ran.out));
     for (tag, _) in ways {
-        if !inventory.is_whole(&work.wanted[tag].name) {
+        if !inventory.was_unpacked(&work.wanted[tag].name) {
             return Err(Trouble::Surprise(format!("{tag} is not whole there")));
         }
     }
@@ -169,8 +176,9 @@ async fn one(work: &Work<'_>, node: &str, ways: &[(String, Way)], layers: &Layer
     }
 }
 
-/// Returns a node's script. `import`: the archive's bytes, and what it is for.
-pub(super) fn script(names: &[(&str, &str)], import: Option<(u64, &BTreeSet<&str>)>) -> String {
+/// Returns a node's script. `import`: the archive's bytes, and what it is for. `all`: the names that
+/// must be there at its end.
+pub(super) fn script(names: &[(&str, &str)], import: Option<(u64, &BTreeSet<&str>)>, all: &[&str]) -> String {
     let mut lines: Vec<String> = Vec::new();
     for (from, to) in names {
         let tag = format!("ctr --namespace=k8s.io images tag --force '{from}' '{to}' >/dev/null");
@@ -185,7 +193,7 @@ pub(super) fn script(names: &[(&str, &str)], import: Option<(u64, &BTreeSet<&str
              >/dev/null; exit $c; }} || exit {NOT_IMPORTED}"
         ));
     }
-    lines.push(inventory::SCRIPT.to_owned());
+    lines.push(inventory::script_of(all.iter().copied()));
     lines.join("\n")
 }
 
@@ -242,7 +250,8 @@ mod tests {
 
     #[test]
     fn one_script_names_imports_and_asks() {
-        let text = script(&[("sha256:1", "coracle.local/s/a:1")], Some((1024, &["amd64"].into())));
+        let text =
+            script(&[("sha256:1", "coracle.local/s/a:1")], Some((1024, &["amd64"].into())), &["coracle.local/s/a:1"]);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
             lines[0],
@@ -253,7 +262,7 @@ mod tests {
             "head -c 1024 | { ctr --namespace=k8s.io images import --local=false --platform linux/amd64 - >/dev/null; \
              c=$?; cat >/dev/null; exit $c; } || exit 92"
         );
-        assert_eq!(lines[2..].join("\n"), inventory::SCRIPT);
+        assert_eq!(lines[4], "ctr images ls 'name==coracle.local/s/a:1'; i=$?");
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub(super) async fn stream(session: &Session, engine: &Engine, group: &Group) ->
     }
 }
 
+/// How long the engine may say nothing: a classic store writes the whole archive to its disk first.
+const SILENT: Duration = Duration::from_secs(600);
 /// How often a node's progress is told: often enough for an eye.
 const TELL_EVERY: Duration = Duration::from_millis(100);
 
@@ -66,7 +68,8 @@ async fn export(
     mut feeds: Vec<NodeFeed>,
 ) -> Result<(), super::super::Error> {
     let what = || format!("the export of {}", named(&group.images));
-    let (_connection, mut body) = match open(engine, group).await {
+    let opened = tokio::time::timeout(SILENT, open(engine, group)).await;
+    let (_connection, mut body) = match opened.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())) {
         Ok(Ok(opened)) => opened,
         Ok(Err(words)) => {
             give(&mut feeds, &Err(words.clone())).await;
@@ -79,8 +82,11 @@ async fn export(
     };
     let mut told = Instant::now();
     let mut filter = Filter::new(group.without.clone());
-    while let Some(frame) = body.frame().await {
-        let chunk = match frame {
+    while let Some(frame) = tokio::time::timeout(SILENT, body.frame()).await.transpose() {
+        let chunk = match frame
+            .map_err(|_| "it said nothing for minutes".to_owned())
+            .and_then(|frame| frame.map_err(|error| error.to_string()))
+        {
             Ok(frame) => Ok(frame.into_data().unwrap_or_default()),
             Err(error) => Err(format!("the engine's stream broke off: {error}")),
         };

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::join_all;
 
 use super::super::Error;
 use super::super::error::Cause;
@@ -66,7 +66,6 @@ fn held_by_all(work: &Work<'_>, images: &[String], nodes: &[String]) -> BTreeSet
 
 async fn group(work: &Work<'_>, group: &Group) -> Result<(), Error> {
     let mut group = group.clone();
-    let all = group.nodes.clone();
     let mut again = true;
     loop {
         let results = export::stream(work.session, work.engine, &group).await;
@@ -80,18 +79,25 @@ async fn group(work: &Work<'_>, group: &Group) -> Result<(), Error> {
                 Err(fault) => return Err(fault.into_error(&node, &group.images)),
             }
         }
-        if lost.is_empty() {
-            break;
+        let loaded = group.nodes.iter().filter(|node| !lost.contains(node));
+        let verified = join_all(loaded.map(async |node| (node.clone(), verify(work, node, &group.images).await)));
+        for (node, result) in verified.await {
+            match result {
+                Ok(()) => {}
+                Err(Error::NotOnNode { .. }) if again && !group.without.is_empty() => lost.push(node),
+                Err(error) => return Err(error),
+            }
         }
-        // A stream that broke off says nothing of the images; once more tells.
-        let text = format!("the stream of images broke off; loading again into {}", lost.join(", "));
+        if lost.is_empty() {
+            return Ok(());
+        }
+        // Neither a stream that broke off nor what was left out says anything of the images.
+        let text = format!("the load did not succeed on {}; once more, with everything", lost.join(", "));
         work.session.events.detail(text);
         group.nodes = lost;
         group.without.clear();
         again = false;
     }
-    try_join_all(all.iter().map(async |name| verify(work, name, &group.images).await)).await?;
-    Ok(())
 }
 
 async fn verify(work: &Work<'_>, node: &str, images: &[String]) -> Result<(), Error> {

@@ -17,17 +17,34 @@ use super::shell::{self, ANSWER};
 
 /// Four questions at once, for each is mostly the start of `ctr`. A table of images is the slow
 /// one, as `ctr` reads every image for its size: it is asked for ours alone, the names of the
-/// others will do. `ctr` rounds sizes of blobs; the exact ones are those of the files. `$$` is
+/// others will do. One image without its configuration fails the whole table; the others are
+/// then asked for one by one. `ctr` rounds sizes of blobs; the exact ones are those of the files. `$$` is
 /// the node shell's, which runs one script at a time.
 pub(super) const SCRIPT: &str = "t=/run/coracle.$$; export CONTAINERD_NAMESPACE=k8s.io
 ctr snapshots ls >$t.s & s=$!
 ctr content ls >$t.c & c=$!
 ctr images ls -q >$t.n & n=$!
-ctr images ls 'name~=^coracle\\.local/'; i=$?
+ctr images ls 'name~=^coracle\\.local/' || for name in $(ctr images ls -q 'name~=^coracle\\.local/'); do
+ctr images ls name==$name; done
 wait $s; s=$?; wait $c; c=$?; wait $n; n=$?
 cat $t.s $t.c; echo NAMES; cat $t.n; rm -f $t.s $t.c $t.n
 echo SIZES; cd /var/lib/containerd/io.containerd.content.v1.content/blobs/sha256 2>/dev/null && stat -c '%n %s' * 2>/dev/null
-exit $((i | s | c | n))";
+exit $((s | c | n))";
+
+/// Returns the script that asks for these names of ours alone, and for blobs: what an import that
+/// has just succeeded is verified by.
+pub(super) fn script_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<String> = names.map(|name| format!("'name=={name}'")).collect();
+    format!(
+        "t=/run/coracle.$$; export CONTAINERD_NAMESPACE=k8s.io
+ctr content ls >$t.c & c=$!
+ctr images ls {}; i=$?
+wait $c; c=$?
+cat $t.c; rm -f $t.c
+exit $((i | c))",
+        names.join(" ")
+    )
+}
 
 /// What a node holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -101,6 +118,18 @@ impl Inventory {
     /// for blobs, which a node may well have discarded. An image without any layer has no chain.
     pub(super) fn is_whole(&self, name: &str) -> bool {
         self.targets.get(name).is_some_and(|target| self.unpacked(target, 3))
+    }
+
+    /// Returns whether containerd notes at an image's configuration that it unpacked it: enough
+    /// right after an import, before anything can have been collected.
+    pub(super) fn was_unpacked(&self, name: &str) -> bool {
+        self.targets.get(name).is_some_and(|target| self.noted(target, 3))
+    }
+
+    /// `depth`: index, manifest, config.
+    fn noted(&self, digest: &str, depth: u8) -> bool {
+        let Some(blob) = self.blobs.get(digest).filter(|_| depth > 0) else { return false };
+        blob.chain.is_some() || blob.refers.iter().any(|digest| self.noted(digest, depth - 1))
     }
 
     /// Returns whether the image with this configuration is there whole, under the name that

@@ -53,13 +53,13 @@ impl Known {
 pub(super) fn learn(cache: &Path, layers: &[(String, String, u64)]) -> std::io::Result<()> {
     let known = Known::read(cache);
     let mut seen = std::collections::BTreeSet::new();
-    let lines: String = layers
-        .iter()
-        .filter(|(digest, diff_id, size)| {
-            digest != diff_id && known.get(digest) != Some((diff_id, *size)) && seen.insert(digest)
-        })
-        .map(|(digest, diff_id, size)| format!("{digest} {diff_id} {size}\n"))
-        .collect();
+    let mut lines = String::new();
+    for (digest, diff_id, size) in layers {
+        let new = digest != diff_id && known.get(digest) != Some((diff_id, *size));
+        if new && seen.insert(digest) {
+            lines += &[digest, " ", diff_id, " ", &size.to_string(), "\n"].concat();
+        }
+    }
     if lines.is_empty() {
         return Ok(());
     }

@@ -17,9 +17,6 @@ use super::shell::{self, ANSWER, Feed, STALLED, UNPACKED};
 
 const OURS: &str = "coracle.local/";
 
-/// Lists those of ours that are complete and unpacked, blobs included.
-const CHECK: &str = "ctr --namespace=k8s.io images check -q 'name~=^coracle\\.local/'";
-
 /// Why a node did not take a stream.
 #[derive(Debug)]
 pub(super) enum Fault {
@@ -66,14 +63,18 @@ pub(super) async fn whole(engine: &Engine, node: &str, inventory: &Inventory) ->
         return Ok(whole);
     }
     // An image without any layer is whole, though nothing of it is unpacked.
-    let ran = shell::run(engine, node, CHECK, ANSWER).await?;
-    if ran.code != 0 {
-        let command = "ctr --namespace=k8s.io images check".to_owned();
-        return Err(Error::NodeCommand { node: node.to_owned(), command, cause: Cause::new(ran.words) });
-    }
+    let ran = shell::run(engine, node, &check(&unclear), ANSWER).await?;
     let out = String::from_utf8_lossy(&ran.out).into_owned();
     whole.extend(out.lines().map(|line| line.trim().to_owned()).filter(|name| unclear.contains(name)));
     Ok(whole)
+}
+
+/// Returns the script that lists those of these names that are complete and unpacked, blobs included.
+/// One at a time, for an image without its configuration fails the question for all; what is not
+/// listed is not whole, whatever the reason.
+fn check(names: &BTreeSet<String>) -> String {
+    let one = |name: &String| format!("ctr --namespace=k8s.io images check -q 'name=={name}'");
+    names.iter().map(one).collect::<Vec<_>>().join("\n")
 }
 
 /// Runs a shell script on a node, to its end.

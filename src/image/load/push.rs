@@ -7,8 +7,6 @@
 //! dropped. What a killed process left is `leftover`'s.
 
 mod leftover;
-#[cfg(test)]
-pub(super) mod raw;
 mod untag;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +21,7 @@ use serde::Deserialize;
 use tokio::sync::watch;
 
 pub(super) use self::leftover::sweep_leftovers;
+pub(crate) use self::leftover::{is_live, receiver_of};
 use self::untag::Untag;
 use super::super::engine::Engine;
 use super::super::error::Cause;
@@ -88,33 +87,34 @@ pub(super) async fn push(
     let untag = Untag::new(engine, names.clone());
     let tags = images.iter().zip(&names).map(async |(image, name)| engine.tag(image, name).await);
     let (configs, _) = try_join(configs(engine, images), try_join_all(tags)).await?;
+    let one_platform = (configs.is_none() && engine.api >= PLATFORM).then_some(architecture);
     let scratch = Scratch::new(&session.surroundings.cache);
     let receiver = Receiver::open(place, Options { images: images.len(), configs, held, scratch });
-    let pushes = images.iter().enumerate().map(async |(number, image)| {
-        let pushed = push_one(engine, &receiver, image, &names[number], architecture).await;
+    let all = images.iter().enumerate().map(async |(number, image)| {
+        let ended = push_one(engine, &receiver, image, &push_path(&names[number], one_platform)).await;
         receiver.ended(number);
-        pushed
+        ended
     });
     let ended = tokio::select! {
         // The engine would try a refused blob again for most of a minute.
         biased;
         fault = receiver.fault() => Err(failed(&fault)),
-        ended = try_join_all(pushes) => ended.map(drop),
+        ended = try_join_all(all) => ended.map(drop),
     };
     untag.now().await;
     ended?;
-    let pushed = (0..images.len()).map(|image| receiver.pushed(image, architecture));
-    let pushed: Vec<Pushed> = pushed.collect::<Result<_, Fault>>().map_err(|fault| failed(&fault))?;
-    learn(session, &pushed).await;
-    Ok(pushed)
+    let arrived = (0..images.len()).map(|number| receiver.pushed(number, architecture));
+    let arrived: Vec<Pushed> = arrived.collect::<Result<_, Fault>>().map_err(|fault| failed(&fault))?;
+    learn(session, &arrived).await;
+    Ok(arrived)
 }
 
 /// Returns the digests of the images' configurations where the engine names images by them.
 async fn configs(engine: &Engine, images: &[String]) -> Result<Option<BTreeSet<String>>, Error> {
-    if engine.containerd_store {
+    let local = engine.local_images(images).await?;
+    if local.values().any(|image| image.in_containerd) {
         return Ok(None);
     }
-    let local = engine.local_images(images).await?;
     match images.iter().find(|image| !local.contains_key(*image)) {
         Some(image) => Err(Error::NotLocal { image: image.clone() }),
         None => Ok(Some(local.into_values().map(|image| image.id).collect())),
@@ -133,21 +133,18 @@ async fn learn(session: &Session, pushed: &[Pushed]) {
     }
 }
 
-async fn push_one(
-    engine: &Engine,
-    receiver: &Receiver,
-    image: &str,
-    name: &str,
-    architecture: &str,
-) -> Result<(), Error> {
+async fn push_one(engine: &Engine, receiver: &Receiver, image: &str, path: &str) -> Result<(), Error> {
     let what = || format!("the push of image `{image}`");
     let lost = |error: &dyn std::fmt::Display| engine.lost(what(), error.to_string());
     let mut connection = wire::connect(&engine.endpoint).await.map_err(|error| lost(&error))?;
-    let request = wire::request(Method::POST, &push_path(engine, name, architecture))
+    let request = wire::request(Method::POST, path)
         .header("x-registry-auth", NO_ACCOUNT)
         .body(wire::empty())
         .expect("the path is made of digits and letters");
-    let answer = connection.send(request).await.map_err(|error| lost(&error))?;
+    let answer = match tokio::time::timeout(PATIENCE, connection.send(request)).await {
+        Ok(answer) => answer.map_err(|error| lost(&error))?,
+        Err(_) => return Err(lost(&format!("no answer within {} s", PATIENCE.as_secs()))),
+    };
     match said(answer, receiver).await {
         Ok(()) => Ok(()),
         Err(Said::Refused(words)) => Err(engine.said(what(), &words).await),
@@ -156,11 +153,11 @@ async fn push_one(
 }
 
 /// Returns the request's path and query. Engines that hold several platforms of an image
-/// would push them all, or fail for those that they do not hold.
-fn push_path(engine: &Engine, name: &str, architecture: &str) -> String {
+/// would push them all, or fail for those that they do not hold: `architecture` picks one.
+fn push_path(name: &str, architecture: Option<&str>) -> String {
     let repository = name.strip_suffix(":latest").unwrap_or(name);
     let mut query = vec![("tag", "latest".to_owned())];
-    if engine.containerd_store && engine.api >= PLATFORM {
+    if let Some(architecture) = architecture {
         query.push(("platform", serde_json::json!({ "os": "linux", "architecture": architecture }).to_string()));
     }
     format!("/images/{repository}/push?{}", wire::query(&query))
@@ -239,5 +236,7 @@ fn line(text: &[u8]) -> Result<(), Said> {
     }
 }
 
+#[cfg(test)]
+pub(super) mod raw;
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@
 //!
 //! Start with [`Receiver`]; `registry` answers requests, `uploads` takes blobs.
 
+mod answer;
 mod blob;
 mod manifest;
 mod registry;

@@ -80,7 +80,7 @@ impl Nodes {
     }
 
     /// Forgets what a node holds.
-    pub(super) fn forget(&self, node: &str) {
+    pub(crate) fn forget(&self, node: &str) {
         *self.node(node).seen.lock().expect("no holder panics") = None;
     }
 }

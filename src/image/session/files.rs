@@ -5,7 +5,6 @@
 //! before. `tree` is what is offered, `select` what a call wants of it, `send` the talk.
 //! What came of all calls is kept here, for the build's verdict and its report.
 
-use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -78,9 +77,9 @@ impl Files {
         (self.record.bytes.load(Ordering::Relaxed), self.record.files.load(Ordering::Relaxed))
     }
 
-    /// Returns where the context is, as the system names it.
-    pub(super) fn folder(&self) -> &[u8] {
-        self.tree.root.as_os_str().as_bytes()
+    /// Returns what is the same for all trees of which the engine may make this one.
+    pub(super) fn identity(&self) -> Vec<u8> {
+        self.tree.identity()
     }
 }
 

@@ -10,7 +10,13 @@
 //! the nanoseconds of the time sent are derived from the content's digest, and the
 //! seconds are the file's own: other content is another time. Nothing in an image depends
 //! on a file's nanoseconds.
+//!
+//! A folder's new mode reaches the engine's tree, but does not count there as a change: a
+//! `COPY` would come from the cache with the mode before. So unusual modes of folders are
+//! part of the shared key: with others the engine begins a new tree.
 
+use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use bollard_buildkit_proto::fsutil::types::Stat;
@@ -66,6 +72,26 @@ pub(super) struct Tree {
 }
 
 impl Tree {
+    /// Returns what tells this tree from those that the engine must not make it from: where it
+    /// is, and the modes of folders. Of these just the ones that few have, or every new folder
+    /// would have all be sent again.
+    pub(super) fn identity(&self) -> Vec<u8> {
+        let folders = || self.items.iter().filter(|item| matches!(item.kind, ItemKind::Folder));
+        let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
+        for folder in folders() {
+            *counts.entry(folder.mode).or_default() += 1;
+        }
+        let usual = counts.into_iter().max_by_key(|(_, count)| *count).map_or(0, |(mode, _)| mode);
+        let mut identity = self.root.as_os_str().as_bytes().to_vec();
+        identity.extend(usual.to_be_bytes());
+        for folder in folders().filter(|folder| folder.mode != usual) {
+            identity.extend(folder.mode.to_be_bytes());
+            identity.extend(folder.path.as_bytes());
+            identity.push(0);
+        }
+        identity
+    }
+
     /// Returns the tree of a context and of `extra` files (path, content), which only the
     /// Dockerfile's local has; `None` if a name is not UTF-8, as the protocol wants it.
     pub(super) fn new(context: &Context, extra: Vec<(String, Vec<u8>)>) -> Option<Self> {

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::super::Error;
 use super::super::engine::Engine;
+use super::super::load::receiver_of;
 use super::HOST;
 use super::choose::{Age, repository};
 
@@ -149,7 +150,7 @@ fn last_tagged(image: &ImageInspect) -> Option<Timestamp> {
 
 fn is_named_otherwise(image: &ImageInspect) -> bool {
     let mut names = image.repo_tags.iter().chain(&image.repo_digests).flatten();
-    names.any(|name| !name.starts_with(HOST))
+    names.any(|name| !name.starts_with(HOST) && receiver_of(name).is_none())
 }
 
 #[cfg(test)]

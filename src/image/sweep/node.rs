@@ -73,6 +73,8 @@ pub(crate) async fn remove(engine: &Engine, node: &str, names: &[String]) -> Res
         return Ok(());
     }
     let ran = on_node(engine, node, &script(names)).await?;
+    // What it said before that it holds may be gone.
+    engine.nodes.forget(node);
     if ran.code == 0 {
         return Ok(());
     }

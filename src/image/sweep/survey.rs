@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use bollard::models::ImageSummary;
-use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptionsBuilder, PruneBuildOptionsBuilder};
+use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptionsBuilder};
 use futures_util::future::join_all;
 use futures_util::stream::{StreamExt, iter};
 
 use super::super::Error;
 use super::super::engine::Engine;
-use super::super::wire;
+use super::super::load::{is_live, receiver_of};
 use super::choose::{self, Age};
 use super::engine::{AT_ONCE, Own, crowded};
 use super::weight::{self, Layers, Record};
@@ -24,8 +24,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
     own: BTreeMap<String, Own>,
-    /// Images that we built, and that have lost their name.
-    nameless: BTreeSet<String>,
     /// Names that a load left behind that was killed.
     pushed: BTreeSet<String>,
     /// Images that have a name that is not ours, or a container.
@@ -83,6 +81,7 @@ async fn of_engine(engine: &Engine) -> Result<Survey, Error> {
     for image in &images {
         survey.take_in(image);
     }
+    survey.pushed = dead(std::mem::take(&mut survey.pushed)).await;
     let wanted = crowded(&survey.own, &BTreeSet::new());
     let histories = images.iter().map(async |image| (&image.id, engine.docker.image_history(&image.id).await));
     let mut histories = iter(histories).buffer_unordered(AT_ONCE);
@@ -95,52 +94,21 @@ async fn of_engine(engine: &Engine) -> Result<Survey, Error> {
     Ok(survey)
 }
 
+/// Returns those names for a push whose process runs no longer.
+async fn dead(pushed: BTreeSet<String>) -> BTreeSet<String> {
+    let asked = pushed.into_iter().map(async |name| match receiver_of(&name) {
+        Some(receiver) if is_live(receiver).await => None,
+        _ => Some(name),
+    });
+    join_all(asked).await.into_iter().flatten().collect()
+}
+
 /// Returns the images of all containers of the engine's.
 async fn contained(engine: &Engine) -> Result<BTreeSet<String>, Error> {
     let options = ListContainersOptionsBuilder::new().all(true).build();
     match engine.docker.list_containers(Some(options)).await {
         Ok(containers) => Ok(containers.into_iter().filter_map(|container| container.image_id).collect()),
         Err(error) => Err(engine.failed("listing containers".to_owned(), &error).await),
-    }
-}
-
-impl Engine {
-    /// Returns the records of the build cache.
-    pub(crate) async fn cache_records(&self) -> Result<Vec<Record>, Error> {
-        let what = "asking for the build cache";
-        let answer = wire::get(&self.endpoint, "/system/df?type=build-cache").await;
-        let answer = answer.map_err(|error| self.lost(what.to_owned(), error.to_string()))?;
-        let usage = serde_json::from_slice(answer.body()).unwrap_or_default();
-        Ok(weight::parse_records(&usage))
-    }
-
-    /// Removes those of the records that nothing uses and no image has any more; returns the bytes
-    /// that came back.
-    pub(crate) async fn prune_cache(&self, wanted: &[String]) -> Result<u64, Error> {
-        let free = |record: &Record| wanted.contains(&record.id) && !record.shared && !record.in_use;
-        let mut left: Vec<String> =
-            self.cache_records().await?.into_iter().filter(free).map(|record| record.id).collect();
-        let mut bytes = 0;
-        // A step that others build on goes after them: again, until a round removes nothing.
-        loop {
-            let (before, mut stay) = (left.len(), Vec::new());
-            for id in left {
-                let filters = HashMap::from([("id".to_owned(), vec![id.clone()])]);
-                let options = PruneBuildOptionsBuilder::new().all(true).filters(&filters).build();
-                match self.docker.prune_build(Some(options)).await {
-                    Ok(answer) if answer.caches_deleted.as_ref().is_some_and(|deleted| !deleted.is_empty()) => {
-                        bytes += answer.space_reclaimed.and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
-                    }
-                    Ok(_) => stay.push(id),
-                    Err(error) => return Err(self.failed("removing build cache".to_owned(), &error).await),
-                }
-            }
-            if stay.is_empty() || stay.len() == before {
-                break;
-            }
-            left = stay;
-        }
-        Ok(bytes)
     }
 }
 
@@ -178,20 +146,12 @@ async fn own_nodes(engine: &Engine) -> Option<Vec<String>> {
 
 impl Survey {
     fn take_in(&mut self, image: &ImageSummary) {
-        let labels = &image.labels;
         let ours = |name: &&String| name.starts_with(HOST) || is_pushed(name);
-        let mut names = image.repo_tags.iter().filter(|name| *name != "<none>:<none>").peekable();
+        let names = image.repo_tags.iter().filter(|name| *name != "<none>:<none>");
         let digests = image.repo_digests.iter().filter(|name| !name.starts_with("<none>"));
         let foreign = names.clone().chain(digests).any(|name| !ours(&name));
         if foreign || self.contained.contains(&image.id) {
             self.foreign.insert(image.id.clone());
-        }
-        if names.peek().is_none()
-            && !foreign
-            && labels.get("app.kubernetes.io/managed-by").is_some_and(|by| by == "coracle")
-        {
-            self.nameless.insert(image.id.clone());
-            self.ids.insert(image.id.clone(), image.id.clone());
         }
         for name in names {
             self.ids.insert(name.clone(), image.id.clone());
@@ -225,9 +185,9 @@ impl Survey {
     }
 
     fn in_engine(&self, going: &BTreeSet<String>) -> Vec<(Item, u64)> {
-        let tags = going.iter().filter(|tag| self.own.contains_key(*tag));
-        let nameless = self.nameless.iter().filter(|id| !self.contained.contains(*id));
-        let names: Vec<&String> = tags.chain(&self.pushed).chain(nameless).collect();
+        // Of a pulled image just the name is ours; with its last one the content would go.
+        let tags = going.iter().filter(|tag| self.own.get(*tag).is_some_and(Own::is_safe_to_remove));
+        let names: Vec<&String> = tags.chain(&self.pushed).collect();
         let set: BTreeSet<&String> = names.iter().copied().collect();
         let mut by_id: BTreeMap<&String, Vec<&String>> = BTreeMap::new();
         for (name, id) in &self.ids {
@@ -265,16 +225,9 @@ impl Survey {
     }
 }
 
-/// Whether the name is one that a load of ours gives an image while it pushes it to itself:
-/// `127.A.B.C:PORT/<32 hex digits>/…`.
+/// Whether the name is one that a load of ours gives an image while it pushes it to itself.
 fn is_pushed(name: &str) -> bool {
-    let mut parts = name.splitn(3, '/');
-    let (host, token) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    let address = host.split_once(':').and_then(|(address, _)| address.parse::<std::net::Ipv4Addr>().ok());
-    address.is_some_and(|address| address.is_loopback())
-        && parts.next().is_some()
-        && token.len() == 32
-        && token.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    receiver_of(name).is_some()
 }
 
 #[cfg(test)]

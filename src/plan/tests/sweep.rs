@@ -40,9 +40,19 @@ fn the_live_tag_and_two_older_stay_after_a_rollout() {
     with_older(&mut observed, "web", &["ccc", "bbb", "aaa"]);
     let swept = "6 [5] sweep web:bbb web:ccc; coracle-control-plane: web:bbb web:ccc";
     assert_eq!(last(&profile, &observed, Extent::Everything), swept);
-    let swept = "2 [1] sweep web:bbb web:ccc; coracle-control-plane: web:bbb web:ccc";
-    assert_eq!(last(&profile, &observed, Extent::Load), swept);
     assert_eq!(last(&profile, &observed, Extent::Build), "0 [] build web:aaaaaaaaaaaa");
+}
+
+#[test]
+fn a_load_alone_sweeps_many_at_once() {
+    let profile = profile(SHOP);
+    let mut observed = edited(&profile);
+    let older = ["j", "i", "h", "g", "f", "e", "d", "c", "b"];
+    with_older(&mut observed, "web", &older[..8]);
+    assert_eq!(last(&profile, &observed, Extent::Load), "1 [0] load web");
+    with_older(&mut observed, "web", &older);
+    let swept = "web:c web:d web:e web:f web:g web:h web:i web:j";
+    assert_eq!(last(&profile, &observed, Extent::Load), format!("2 [1] sweep {swept}; coracle-control-plane: {swept}"));
 }
 
 #[test]
@@ -61,8 +71,8 @@ fn what_a_live_object_names_is_not_swept() {
     let pod = serde_json::json!({"kind": "Pod", "metadata": {"name": "debug", "namespace": "shop"},
         "spec": {"initContainers": [{"image": "coracle.local/shop/web:ccc"}], "containers": []}});
     observed.live.objects.push(Object(pod));
-    let last = last(&profile, &observed, Extent::Load);
-    assert_eq!(last, "2 [1] sweep web:aaa web:bbb; coracle-control-plane: web:aaa web:bbb");
+    let last = last(&profile, &observed, Extent::Everything);
+    assert_eq!(last, "6 [5] sweep web:aaa web:bbb; coracle-control-plane: web:aaa web:bbb");
 }
 
 #[test]
@@ -72,7 +82,7 @@ fn another_profiles_tags_are_not_looked_at() {
     let held = observed.nodes.get_mut("coracle-control-plane").unwrap();
     held.extend(["1", "2", "3", "4"].map(|tag| format!("coracle.local/shopping/web:{tag}")));
     held.insert("docker.io/library/redis:6".to_owned());
-    assert_eq!(last(&profile, &observed, Extent::Load), "1 [0] load web");
+    assert!(!last(&profile, &observed, Extent::Everything).contains("sweep"));
 }
 
 #[test]
@@ -84,7 +94,7 @@ fn a_pulled_image_loses_our_name_only_where_it_has_another() {
         (own.built, own.named_otherwise) = (tag.contains("web"), tag.ends_with("db:2"));
     }
     with_older(&mut observed, "db", &[]);
-    assert_eq!(last(&profile, &observed, Extent::Load), "2 [1] sweep ; coracle-control-plane: db:1");
+    assert_eq!(last(&profile, &observed, Extent::Everything), "6 [5] sweep ; coracle-control-plane: db:1");
     observed.own.get_mut("coracle.local/shop/db:1").unwrap().named_otherwise = true;
-    assert_eq!(last(&profile, &observed, Extent::Load), "2 [1] sweep db:1; coracle-control-plane: db:1");
+    assert_eq!(last(&profile, &observed, Extent::Everything), "6 [5] sweep db:1; coracle-control-plane: db:1");
 }

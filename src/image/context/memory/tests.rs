@@ -266,13 +266,14 @@ fn a_growing_file_is_no_content() {
     let place = Place::new();
     let path = place.path("src/log");
     let stop = Stop::default();
-    fs::write(&path, vec![b'x'; 1 << 18]).unwrap();
+    // Reading it takes far longer than the pause between two lines.
+    fs::write(&path, vec![b'x'; 1 << 25]).unwrap();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut log = File::options().append(true).open(&path).unwrap();
             while !stop.0.load(Ordering::Relaxed) {
                 log.write_all(b"line\n").unwrap();
-                std::thread::sleep(Duration::from_millis(1));
+                std::thread::sleep(Duration::from_micros(50));
             }
         });
         let _stops = stop.guard();
@@ -295,7 +296,9 @@ fn what_is_recorded_under_a_writer_existed() {
         let mut file = File::options().create(true).truncate(false).write(true).open(name).unwrap();
         file.write_all(format!("{number:04}").as_bytes()).unwrap();
     };
-    names.iter().for_each(|name| write(0, name));
+    for name in &names {
+        write(0, name);
+    }
     let stop = Stop::default();
     let mut recorded = 0;
     std::thread::scope(|scope| {

@@ -120,8 +120,8 @@ async fn images_share_an_archive_and_their_layers() {
     let files = streamed(archive, images).await;
     let layout = json(&files, "index.json");
     let entries = layout["manifests"].as_array().unwrap();
-    let named = entries.iter().map(|entry| entry["annotations"]["io.containerd.image.name"].as_str().unwrap());
-    assert_eq!(named.collect::<Vec<_>>(), ["n:1", "n:2", "n:3"]);
+    let listed = entries.iter().map(|entry| entry["annotations"]["io.containerd.image.name"].as_str().unwrap());
+    assert_eq!(listed.collect::<Vec<_>>(), ["n:1", "n:2", "n:3"]);
     assert_eq!(entries[1]["digest"], entries[2]["digest"]);
     // Two files of the layout, two configurations, two manifests, two layers.
     assert_eq!(files.len(), 8);

@@ -1,8 +1,10 @@
 use super::super::inventory::{chain_ids, parse};
 use super::*;
 
-const CLASSIC: Facts = Facts { containerd_store: false, pushes: true };
-const CONTAINERD: Facts = Facts { containerd_store: true, pushes: true };
+/// The same image in an engine with containerd's store.
+fn in_containerd(image: &Wanted) -> Wanted {
+    Wanted { in_containerd: true, ..image.clone() }
+}
 
 fn digest(word: &str) -> String {
     format!("sha256:{}", word.repeat(64 / word.len()))
@@ -21,8 +23,8 @@ fn image(layers: &[(&str, u64)]) -> Wanted {
 /// What `ctr` says of a node with these blobs (digest, labels) and unpacked chains.
 fn node(blobs: &[(&str, String)], chains: &[&String]) -> Inventory {
     let blobs: String =
-        blobs.iter().map(|(word, labels)| format!("{}\t5MB\t1 hour\t{labels}\n", digest(word))).collect();
-    let chains: String = chains.iter().map(|chain| format!("{chain} Committed\n")).collect();
+        blobs.iter().map(|(word, labels)| [digest(word).as_str(), "\t5MB\t1 hour\t", labels, "\n"].concat()).collect();
+    let chains: String = chains.iter().map(|chain| [chain.as_str(), " Committed\n"].concat()).collect();
     parse(&format!("REF TYPE\nKEY PARENT KIND\n{chains}DIGEST\tSIZE\tAGE\tLABELS\n{blobs}SIZES\n"))
 }
 
@@ -33,36 +35,36 @@ fn none() -> String {
 #[test]
 fn a_node_without_anything_gets_the_archive_of_a_large_image() {
     let image = image(&[("a", 200), ("b", 1)]);
-    assert_eq!(way(&image, &node(&[], &[]), CLASSIC), Way::Full);
-    assert_eq!(way(&image, &node(&[], &[]), CONTAINERD), Way::Delta);
-    assert_eq!(way(&image, &node(&[], &[]), Facts { pushes: false, ..CONTAINERD }), Way::Full);
+    assert_eq!(way(&image, &node(&[], &[]), true), Way::Full);
+    assert_eq!(way(&in_containerd(&image), &node(&[], &[]), true), Way::Delta);
+    assert_eq!(way(&in_containerd(&image), &node(&[], &[]), false), Way::Full);
 }
 
 #[test]
 fn little_is_pushed_even_if_it_is_all() {
-    assert_eq!(way(&image(&[("a", 2)]), &node(&[], &[]), CLASSIC), Way::Delta);
-    assert_eq!(way(&image(&[]), &node(&[], &[]), CLASSIC), Way::Delta);
+    assert_eq!(way(&image(&[("a", 2)]), &node(&[], &[]), true), Way::Delta);
+    assert_eq!(way(&image(&[]), &node(&[], &[]), true), Way::Delta);
 }
 
 #[test]
 fn a_base_counts_as_blob_compressed_or_unpacked() {
     let image = image(&[("a", 200), ("b", 1)]);
     let chains = chain_ids(&image.diff_ids);
-    assert_eq!(way(&image, &node(&[("a", none())], &[]), CLASSIC), Way::Delta);
+    assert_eq!(way(&image, &node(&[("a", none())], &[]), true), Way::Delta);
     let label = format!("containerd.io/uncompressed={}", digest("a"));
-    assert_eq!(way(&image, &node(&[("7", label)], &[]), CLASSIC), Way::Delta);
+    assert_eq!(way(&image, &node(&[("7", label)], &[]), true), Way::Delta);
     // `discard_unpacked_layers`: no blob at all.
-    assert_eq!(way(&image, &node(&[], &[&chains[0]]), CLASSIC), Way::Delta);
+    assert_eq!(way(&image, &node(&[], &[&chains[0]]), true), Way::Delta);
     // The top alone is not half of it.
-    assert_eq!(way(&image, &node(&[("b", none())], &[]), CLASSIC), Way::Full);
+    assert_eq!(way(&image, &node(&[("b", none())], &[]), true), Way::Full);
 }
 
 #[test]
 fn without_sizes_layers_count() {
     let mut image = image(&[("a", 0), ("b", 0), ("c", 0)]);
     image.sizes = Vec::new();
-    assert_eq!(way(&image, &node(&[("a", none()), ("b", none())], &[]), CLASSIC), Way::Delta);
-    assert_eq!(way(&image, &node(&[("a", none())], &[]), CLASSIC), Way::Full);
+    assert_eq!(way(&image, &node(&[("a", none()), ("b", none())], &[]), true), Way::Delta);
+    assert_eq!(way(&image, &node(&[("a", none())], &[]), true), Way::Full);
 }
 
 #[test]
@@ -79,10 +81,10 @@ fn what_is_there_under_another_name_gets_one_more() {
         )
     };
     let whole = parse(&text(&digest("a")));
-    assert_eq!(way(&image, &whole, CLASSIC), Way::Retag { from: id.clone() });
+    assert_eq!(way(&image, &whole, true), Way::Retag { from: id.clone() });
     // There an id is a manifest's digest, and says nothing of a configuration.
-    assert_eq!(way(&image, &whole, CONTAINERD), Way::Delta);
-    assert_eq!(way(&image, &parse(&text(&digest("b"))), CLASSIC), Way::Full);
+    assert_eq!(way(&in_containerd(&image), &whole, true), Way::Delta);
+    assert_eq!(way(&image, &parse(&text(&digest("b"))), true), Way::Full);
 }
 
 fn uploads_not(images: &[(&Wanted, Vec<&Inventory>)], known: &[(&str, &str)]) -> Vec<String> {
@@ -125,8 +127,8 @@ fn a_hundred_layers_are_told_apart() {
     let words: Vec<String> = (16..116).map(|number| format!("{number:02x}")).collect();
     let image = image(&words.iter().map(|word| (word.as_str(), 3)).collect::<Vec<_>>());
     let chains = chain_ids(&image.diff_ids);
-    assert_eq!(way(&image, &node(&[], &chains.iter().take(60).collect::<Vec<_>>()), CLASSIC), Way::Delta);
-    assert_eq!(way(&image, &node(&[], &chains.iter().take(40).collect::<Vec<_>>()), CLASSIC), Way::Full);
+    assert_eq!(way(&image, &node(&[], &chains.iter().take(60).collect::<Vec<_>>()), true), Way::Delta);
+    assert_eq!(way(&image, &node(&[], &chains.iter().take(40).collect::<Vec<_>>()), true), Way::Full);
 }
 
 #[test]

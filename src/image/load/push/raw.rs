@@ -1,5 +1,6 @@
 //! A client that writes requests to a receiver byte by byte, as engines do.
 
+use std::fmt::Write;
 use std::net::SocketAddr;
 
 use sha2::{Digest, Sha256};
@@ -24,7 +25,7 @@ impl Answer {
     /// Returns a header that must be there.
     pub(in super::super) fn header(&self, name: &str) -> &str {
         let found = self.headers.iter().find(|(header, _)| header == name);
-        found.map(|(_, value)| value.as_str()).unwrap_or_else(|| panic!("no {name}: {:?}", self.headers))
+        found.map_or_else(|| panic!("no {name}: {:?}", self.headers), |(_, value)| value)
     }
 }
 
@@ -57,10 +58,10 @@ impl Raw {
     ) -> Answer {
         let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.address);
         for (name, value) in headers {
-            head += &format!("{name}: {value}\r\n");
+            write!(head, "{name}: {value}\r\n").unwrap();
         }
         if !headers.iter().any(|(name, _)| ["transfer-encoding", "content-length"].contains(name)) {
-            head += &format!("content-length: {}\r\n", body.len());
+            write!(head, "content-length: {}\r\n", body.len()).unwrap();
         }
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         // What is refused early is not read to its end.

@@ -81,7 +81,8 @@ fn session(folder: &Path) -> Session {
 fn anonymous(line: &str) -> String {
     let line = line.replace("%2F", "/").replace("%3A", ":");
     let Some(start) = line.find("127.") else { return line };
-    let end = line[start..].find("/0").map_or(line.len(), |at| start + at + 2);
+    // The last one: a token may begin with it.
+    let end = line[start..].rfind("/0").map_or(line.len(), |at| start + at + 2);
     format!("{}NAME{}", &line[..start], &line[end..])
 }
 
@@ -104,11 +105,11 @@ async fn answer(line: &str, act: Act, containerd: bool) -> Response<Full<Bytes>>
     let with = |status: StatusCode, body: String| {
         Response::builder().status(status).header("api-version", "1.51").body(Full::from(body)).unwrap()
     };
-    let driver = if containerd { r#"[["driver-type","io.containerd.snapshotter.v1"]]"# } else { "[]" };
+    let driver = if containerd { "overlayfs" } else { "overlay2" };
+    let image = format!(r#"{{"Id":"{}","GraphDriver":{{"Name":"{driver}","Data":{{}}}}}}"#, digest(b"c"));
     match line.split_once(' ').unwrap() {
         ("GET", "/_ping") => with(StatusCode::OK, "OK".to_owned()),
-        ("GET", path) if path.ends_with("/info") => with(StatusCode::OK, format!(r#"{{"DriverStatus":{driver}}}"#)),
-        ("GET", path) if path.ends_with("/json") => with(StatusCode::OK, format!(r#"{{"Id":"{}"}}"#, digest(b"c"))),
+        ("GET", path) if path.ends_with("/json") => with(StatusCode::OK, image),
         ("POST", path) if path.contains("/tag?") => with(StatusCode::CREATED, String::new()),
         ("DELETE", _) => with(StatusCode::OK, "[]".to_owned()),
         ("POST", path) => {

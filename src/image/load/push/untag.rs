@@ -14,7 +14,9 @@ use hyper::Method;
 use crate::image::engine::Engine;
 use crate::image::wire;
 
-/// How long an engine may take to answer when nobody waits any more.
+/// How long an engine may take to answer.
+const ANSWER: Duration = Duration::from_secs(10);
+/// How long when nobody waits any more.
 const AT_DROP: Duration = Duration::from_secs(1);
 
 /// Names that are to go.
@@ -45,7 +47,8 @@ pub(super) async fn untag(engine: &Engine, name: &str) {
         let request = wire::request(Method::DELETE, &path(name)).body(wire::empty()).map_err(std::io::Error::other)?;
         connection.send(request).await.map(|answer| answer.status()).map_err(std::io::Error::other)
     };
-    match work.await {
+    let work = tokio::time::timeout(ANSWER, work).await;
+    match work.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())) {
         Ok(status) => tracing::debug!("untagged `{name}`: {status}"),
         Err(error) => tracing::debug!("untagging `{name}`: {error}"),
     }

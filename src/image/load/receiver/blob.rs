@@ -182,6 +182,8 @@ impl Upload {
         let write = tokio::task::spawn_blocking(move || file.write_all_at(&bytes, at).map(|()| bytes));
         let mut bytes = write.await.map_err(std::io::Error::other)??;
         bytes.clear();
+        // What was kept in memory before there was a file.
+        bytes.shrink_to(PIECE);
         self.bytes = bytes;
         self.torn = false;
         Ok(())

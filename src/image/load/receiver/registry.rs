@@ -10,10 +10,11 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
+use super::answer::{Answer, plain, refuse, with};
 use super::manifest::{self, Descriptor, Manifest};
 use super::route::{Route, is_digest, route};
 use super::uploads::Uploads;
@@ -30,8 +31,6 @@ const CONFIG: u64 = 8 << 20;
 const MAY_BE_CONFIG: u64 = 256 << 10;
 /// How long an image's push waits for a layer that another's push has begun to send.
 const OTHERS_LAYER: Duration = Duration::from_secs(120);
-
-pub(super) type Answer = Response<Full<Bytes>>;
 
 /// What a receiver is opened for.
 #[derive(Debug)]
@@ -69,6 +68,16 @@ struct Store {
     /// Digest → the image whose push was told that it is absent.
     expected: BTreeMap<String, usize>,
     ended: BTreeSet<usize>,
+}
+
+/// How it is with a blob that the nodes do not hold.
+enum Presence {
+    /// It was received; its size in bytes.
+    Here(u64),
+    /// Who asks must send it.
+    Absent,
+    /// Another image's push is about to send it.
+    Coming,
 }
 
 impl Registry {
@@ -159,28 +168,28 @@ impl Registry {
         let mut changed = self.changed.subscribe();
         let arrived = async {
             loop {
-                if let Some(known) = self.size_now(image, digest) {
-                    return known;
+                match self.presence(image, digest) {
+                    Presence::Here(size) => return Some(size),
+                    Presence::Absent => return None,
+                    // The sender is in self, so there is always a next change.
+                    Presence::Coming => changed.changed().await.ok()?,
                 }
-                changed.changed().await.ok()?;
             }
         };
         tokio::time::timeout(OTHERS_LAYER, arrived).await.ok().flatten()
     }
 
-    /// Returns a received blob's size, or that it is absent; nothing where another's push
-    /// is about to send it.
-    fn size_now(&self, image: usize, digest: &str) -> Option<Option<u64>> {
+    fn presence(&self, image: usize, digest: &str) -> Presence {
         let mut store = self.store();
         if let Some(blob) = store.blobs.get(digest) {
-            return Some(Some(blob.len()));
+            return Presence::Here(blob.len());
         }
         let other = store.expected.get(digest).filter(|other| **other != image && !store.ended.contains(other));
         if self.options.configs.is_none() && other.is_some() {
-            return None;
+            return Presence::Coming;
         }
         store.expected.insert(digest.to_owned(), image);
-        Some(None)
+        Presence::Absent
     }
 
     /// Returns the size of a layer that every node holds. Waits until that is known.
@@ -327,29 +336,4 @@ fn content(config: Option<&Blob>) -> Result<Bytes, Fault> {
     let read = blob.reader().and_then(|mut reader| reader.read_to_end(&mut bytes));
     read.map_err(|error| Fault::new(format!("an image's configuration cannot be read: {error}")))?;
     Ok(bytes.into())
-}
-
-/// Returns an answer without a word.
-pub(super) fn plain(status: StatusCode) -> Answer {
-    let mut answer = Response::new(Full::default());
-    *answer.status_mut() = status;
-    answer
-}
-
-pub(super) fn with(mut answer: Answer, headers: &[(&'static str, &str)]) -> Answer {
-    for (name, value) in headers {
-        // What cannot be a header's value is something that the other side sent.
-        if let Ok(value) = hyper::header::HeaderValue::from_str(value) {
-            answer.headers_mut().insert(*name, value);
-        }
-    }
-    answer
-}
-
-/// Returns an error in the specification's form.
-pub(super) fn refuse(status: StatusCode, code: &str, message: &str) -> Answer {
-    let body = serde_json::json!({ "errors": [{ "code": code, "message": message }] });
-    let mut answer = plain(status);
-    *answer.body_mut() = Full::new(body.to_string().into());
-    with(answer, &[(CONTENT_TYPE.as_str(), "application/json")])
 }

@@ -13,8 +13,9 @@ use hyper::header::CONTENT_RANGE;
 use hyper::{Method, Request, StatusCode};
 
 use super::Fault;
+use super::answer::{Answer, plain, refuse, with};
 use super::blob::{Scratch, Upload};
-use super::registry::{Answer, Registry, plain, refuse, with};
+use super::registry::Registry;
 use super::route::{Route, is_digest, parameter, range_start, route};
 
 /// Uploads that are begun and not ended. An engine sends five at once, or ten.
@@ -91,7 +92,7 @@ impl Registry {
         match *request.method() {
             Method::PATCH => self.patch(&path, &slot, request).await,
             Method::PUT => self.put(&path, id, &slot, &query, request).await,
-            Method::GET => self.progress(StatusCode::NO_CONTENT, &path, slot.lock().await.len()),
+            Method::GET => progress(StatusCode::NO_CONTENT, &path, slot.lock().await.len()),
             Method::DELETE => {
                 drop(self.uploads.remove(id));
                 plain(StatusCode::NO_CONTENT)
@@ -109,33 +110,25 @@ impl Registry {
             return with(plain(StatusCode::CREATED), &[("location", &location), ("docker-content-digest", &digest)]);
         }
         match self.uploads.begin() {
-            Some(id) => self.progress(StatusCode::ACCEPTED, &format!("{path}/{id}"), 0),
+            Some(id) => progress(StatusCode::ACCEPTED, &format!("{path}/{id}"), 0),
             None => refuse(StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS", "too many uploads are open"),
         }
     }
 
-    /// Says where an upload goes on, and what of it is here.
-    #[expect(clippy::unused_self, reason = "the answers of one registry are together")]
-    fn progress(&self, status: StatusCode, location: &str, length: u64) -> Answer {
-        let range = format!("0-{}", length.saturating_sub(1));
-        let id = location.rsplit('/').next().unwrap_or_default();
-        with(plain(status), &[("location", location), ("range", &range), ("docker-upload-uuid", id)])
-    }
-
     async fn patch(&self, path: &str, slot: &Slot, request: Request<Incoming>) -> Answer {
         let mut upload = slot.lock().await;
-        if let Some(answer) = self.out_of_step(path, &upload, &request) {
+        if let Some(answer) = Self::out_of_step(path, &upload, &request) {
             return answer;
         }
         match self.append(&mut upload, request.into_body()).await {
-            Ok(()) => self.progress(StatusCode::ACCEPTED, path, upload.len()),
+            Ok(()) => progress(StatusCode::ACCEPTED, path, upload.len()),
             Err(broken) => self.broken(broken),
         }
     }
 
     async fn put(&self, path: &str, id: u64, slot: &Slot, query: &str, request: Request<Incoming>) -> Answer {
         let mut upload = slot.lock().await;
-        if let Some(answer) = self.out_of_step(path, &upload, &request) {
+        if let Some(answer) = Self::out_of_step(path, &upload, &request) {
             return answer;
         }
         // Whatever comes of it, this is the end of the upload.
@@ -163,10 +156,10 @@ impl Registry {
     }
 
     /// Returns the refusal of a part that does not begin where the last one ended.
-    fn out_of_step(&self, path: &str, upload: &Upload, request: &Request<Incoming>) -> Option<Answer> {
+    fn out_of_step(path: &str, upload: &Upload, request: &Request<Incoming>) -> Option<Answer> {
         let range = request.headers().get(CONTENT_RANGE)?;
         let start = range.to_str().ok().and_then(range_start);
-        (start != Some(upload.len())).then(|| self.progress(StatusCode::RANGE_NOT_SATISFIABLE, path, upload.len()))
+        (start != Some(upload.len())).then(|| progress(StatusCode::RANGE_NOT_SATISFIABLE, path, upload.len()))
     }
 
     async fn append(&self, upload: &mut Upload, mut body: Incoming) -> Result<(), Broken> {
@@ -187,4 +180,11 @@ impl Registry {
             }
         }
     }
+}
+
+/// Says where an upload goes on, and what of it is here.
+fn progress(status: StatusCode, location: &str, length: u64) -> Answer {
+    let range = format!("0-{}", length.saturating_sub(1));
+    let id = location.rsplit('/').next().unwrap_or_default();
+    with(plain(status), &[("location", location), ("range", &range), ("docker-upload-uuid", id)])
 }

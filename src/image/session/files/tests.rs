@@ -193,6 +193,24 @@ async fn twenty_thousand_entries_are_told_with_their_folders_first() {
 }
 
 #[test]
+fn a_folder_with_another_mode_begins_a_new_tree() {
+    let folder = folder(&[("a/x", ""), ("b/x", ""), ("c/x", "")]);
+    let mode = |path: &str, mode: u32| {
+        fs::set_permissions(folder.path().join(path), fs::Permissions::from_mode(mode)).unwrap();
+        offered(&folder).identity()
+    };
+    let before = ["a", "b", "c"].map(|path| mode(path, 0o755))[2].clone();
+    let private = mode("a", 0o700);
+    assert_ne!(private, before);
+    assert_ne!(mode("a", 0o711), private);
+    assert_eq!(mode("a", 0o755), before);
+    fs::create_dir(folder.path().join("d")).unwrap();
+    assert_eq!(mode("d", 0o755), before, "a folder like the others is only added");
+    fs::write(folder.path().join("a/x"), "more").unwrap();
+    assert_eq!(offered(&folder).identity(), before);
+}
+
+#[test]
 fn a_name_that_is_not_utf8_is_not_offered() {
     let folder = folder(&[]);
     let odd = OsStr::from_bytes(b"\xff");

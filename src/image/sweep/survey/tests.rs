@@ -57,6 +57,9 @@ fn what_is_not_ours_is_not_seen() {
             image("2", &[], &[], false),
             image("3", &["127.0.0.1:5000/theirs/0"], &[], false),
             image("4", &["localhost:5000/0123456789abcdef0123456789abcdef/0"], &[], false),
+            image("5", &["127.0.0.1:5000/0123456789abcdef0123456789abcdef/0:latest"], &[], false),
+            image("6", &["127.4.5.6:5000/0123456789abcdef0123456789abcdef/app:1"], &[], false),
+            image("7", &[], &[], true),
         ],
         &[],
     );
@@ -66,13 +69,8 @@ fn what_is_not_ours_is_not_seen() {
 #[test]
 fn leftovers_of_dead_runs_go_always() {
     let pushed = "127.3.9.40:41234/0123456789abcdef0123456789abcdef/0:latest";
-    let survey = survey_of(
-        &[image("1", &[pushed, "coracle.local/shop/web:1"], &[], true), image("sha256:2", &[], &[], true)],
-        &[],
-    );
-    assert_eq!(going(&survey, &["shop/web:1"], false), [pushed, "sha256:2"]);
-    let survey = survey_of(&[image("sha256:2", &[], &[], true)], &["sha256:2"]);
-    assert_eq!(going(&survey, &[], true), Vec::<String>::new());
+    let survey = survey_of(&[image("1", &[pushed, "coracle.local/shop/web:1"], &[], true)], &[]);
+    assert_eq!(going(&survey, &["shop/web:1"], false), [pushed]);
 }
 
 #[test]

@@ -49,6 +49,21 @@ pub(crate) fn forget_images(pattern: &str) {
     }
 }
 
+/// Whether tests may restart the engine: whoever runs them says so.
+pub(crate) fn may_be_restarted() -> bool {
+    std::env::var_os("CORACLE_SOAK_RESTART").is_some_and(|value| value == "1")
+}
+
+/// Ends the engine by a signal (`TERM`, `KILL`) and starts it again.
+#[track_caller]
+pub(crate) fn restart(signal: &str) {
+    assert!(may_be_restarted(), "only with CORACLE_SOAK_RESTART=1: others may use this engine");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/lib/restart-engine");
+    // Its output goes nowhere: an engine that it starts would hold a pipe open.
+    let status = program(script).arg(signal).stdin(Stdio::null()).stdout(Stdio::null()).status().unwrap();
+    assert!(status.success(), "{script} {signal}: {status}");
+}
+
 /// Prints what a failed test left in its cluster: the first thing that one wants to see.
 pub(crate) fn show_cluster(cluster: &str) {
     const SHOW: &str = "export KUBECONFIG=/etc/kubernetes/admin.conf

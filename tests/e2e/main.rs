@@ -8,16 +8,26 @@
 
 mod checks;
 mod concurrent;
+mod disk;
 mod engine;
 mod explained;
 mod folders;
 mod http;
+mod images;
+mod interrupted;
 mod killed;
 mod kubernetes;
+mod memory;
+mod node;
 mod nodes;
 mod process;
 mod profiles;
+mod random;
+mod receiver;
 mod refused;
 mod rollout;
 mod sandbox;
+mod service;
 mod snapshot;
+mod soak;
+mod tree;

@@ -1,9 +1,12 @@
 """The usual way: `docker build`, `kind load`, `kubectl apply` and `rollout status`, as a user types them."""
 
 import json
+import os
 
 # Peer and ours are reached on different host ports, so that neither meets the other's leftovers.
-HOST_PORT = 31980
+# Exposed services get the next ones, in order.
+# Two runs at once do not meet either.
+HOST_PORT = 31100 + os.getpid() % 80 * 10
 NODE_PORT = 30080
 
 
@@ -15,6 +18,8 @@ class ShellLine:
         self.session = workspace.session
         self.cluster = f"{workspace.cluster}-peer"
         self.context = f"kind-{self.cluster}"
+        self.exposed = [service["name"] for service in services if service.get("exposed")]
+        self.tag = "dev"
 
     def create_cluster(self):
         config = {
@@ -24,34 +29,53 @@ class ShellLine:
                 {
                     "role": "control-plane",
                     "extraPortMappings": [
-                        {"containerPort": NODE_PORT, "hostPort": HOST_PORT, "listenAddress": "127.0.0.1"}
+                        {"containerPort": NODE_PORT + at, "hostPort": HOST_PORT + at, "listenAddress": "127.0.0.1"}
+                        for at in range(len(self.exposed))
                     ],
                 }
             ],
         }
-        command = ["kind", "create", "cluster", "--name", self.cluster, "--wait", "60s", "--config", "-"]
+        command = ["kind", "create", "cluster", "--name", self.cluster, "--wait", "5m", "--config", "-"]
         if "KIND_NODE_IMAGE" in self.session.env:
             command += ["--image", self.session.env["KIND_NODE_IMAGE"]]
         self._run(*command, stdin=json.dumps(config))
 
     def image(self, service):
-        return f"{self.workspace.cluster}/{service['name']}:dev"
+        return f"{self.workspace.cluster}/{service['name']}:{self.tag}"
 
     def deploy(self):
+        """The shell line: all images at once, all objects at once."""
+        self.build(self.services)
+        self.roll_out(self.services)
+
+    def deploy_one_by_one(self):
+        """The same line for each service, as a script with a loop does it."""
         for service in self.services:
+            self.build([service])
+            self.roll_out([service])
+
+    def build(self, services):
+        for service in services:
             self._run("docker", "build", "-q", "-t", self.image(service), self.workspace.profile / service["context"])
-        images = [self.image(service) for service in self.services]
-        self._run("kind", "load", "docker-image", "--name", self.cluster, *images)
-        self._kubectl("apply", "-f", "-", stdin=json.dumps(self.manifests()))
+
+    def roll_out(self, services):
+        self._run("kind", "load", "docker-image", "--name", self.cluster, *map(self.image, services))
+        self.apply(services)
+        for service in services:
+            self.kubectl("rollout", "status", f"deployment/{service['name']}", "--timeout=120s")
+
+    def apply(self, services):
+        items = [item for service in services for item in (self._deployment(service), self._service(service))]
+        self.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+
+    def remove(self):
+        """Deletes the objects, and waits until their pods are gone."""
         for service in self.services:
-            self._kubectl("rollout", "status", f"deployment/{service['name']}", "--timeout=120s")
+            words = ["deployment", "service", service["name"], "--ignore-not-found", "--cascade=foreground"]
+            self.kubectl("delete", *words)
 
-    def manifests(self):
-        items = [item for service in self.services for item in (self._deployment(service), self._service(service))]
-        return {"apiVersion": "v1", "kind": "List", "items": items}
-
-    def url(self):
-        return f"http://127.0.0.1:{HOST_PORT}"
+    def url(self, service=None):
+        return f"http://127.0.0.1:{HOST_PORT + (self.exposed.index(service) if service else 0)}"
 
     def _deployment(self, service):
         health = service.get("health")
@@ -80,7 +104,7 @@ class ShellLine:
     def _service(self, service):
         port = {"port": service["port"], "targetPort": service["target"]}
         if service.get("exposed"):
-            port["nodePort"] = NODE_PORT
+            port["nodePort"] = NODE_PORT + self.exposed.index(service["name"])
         return {
             "apiVersion": "v1",
             "kind": "Service",
@@ -92,7 +116,7 @@ class ShellLine:
             },
         }
 
-    def _kubectl(self, *words, **options):
+    def kubectl(self, *words, **options):
         return self._run("kubectl", "--context", self.context, *words, **options)
 
     def _run(self, *command, **options):

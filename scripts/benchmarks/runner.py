@@ -1,77 +1,81 @@
-"""Interleaves, times and prints. Knows nothing of what is measured."""
+"""Interleaves and times. Knows nothing of what is measured, nor how it is printed."""
 
 import json
 import signal
-import statistics
 import sys
 import time
 
-from .session import Session
+from . import report
+from .session import Failed, Session, Skipped
 
 
-def run(benchmarks, rounds, as_json):
+def run(benchmarks, options):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that teardown runs
-    session = Session()
+    session = Session(options.binary, options.scale)
     results = []
-    for kind in benchmarks:
-        result = measure(kind(session), rounds or kind.rounds)
-        results.append(result)
-        if as_json:
-            print(json.dumps(result), flush=True)
-    if not as_json:
-        print(table(results, session.versions()))
-    return 0
+    try:
+        for kind in benchmarks:
+            for result in measure(kind(session), options.rounds or kind.rounds):
+                results.append(result)
+                if options.json:
+                    print(json.dumps({**result, "versions": session.versions()}), flush=True)
+    finally:
+        session.close()
+    if not options.json:
+        print(report.table(results))
+        print(f"\n{report.machine(session.versions())}")
+    missed = report.missed(results) if options.gate else []
+    for line in missed:
+        print(f"bench: {line}", file=sys.stderr)
+    return 1 if missed else 0
 
 
 def measure(benchmark, rounds):
-    contenders = {"ours": benchmark.ours, **benchmark.peers()}
-    samples = {name: [] for name in contenders}
+    """The results of a benchmark, one for each of its cases."""
+    results = []
     try:
         benchmark.setup()
-        for number in range(rounds):
-            for name, work in contenders.items():
-                benchmark.reset(name)
-                started = time.perf_counter()
-                work()
-                took = (time.perf_counter() - started) * 1000
-                benchmark.verify(name)
-                samples[name].append(took)
-                print(f"{benchmark.id} {number + 1}/{rounds} {name}: {took:.0f} ms", file=sys.stderr)
+        for case in benchmark.cases():
+            benchmark.enter(case)
+            results.append(report.result(benchmark, case, *rounds_of(benchmark, case, rounds)))
+        results[-1]["notes"] = benchmark.notes(results)
+    except Skipped as reason:
+        say(f"{benchmark.id} skipped: {reason}")
+        results = [{"id": benchmark.id, "work": benchmark.work, "skipped": str(reason)}]
     finally:
         benchmark.teardown()
-    ours = summary(samples.pop("ours"))
-    peers = {name: summary(taken) for name, taken in samples.items()}
-    return {
-        "id": benchmark.id,
-        "work": benchmark.work,
-        "unit": "ms",
-        "ours": ours,
-        "peers": peers,
-        "ratio": {name: round(peer["p50"] / ours["p50"], 2) for name, peer in peers.items()},
-    }
+    return results
 
 
-def summary(samples):
-    ordered = sorted(samples)
-    p90 = ordered[min(len(ordered) - 1, round(0.9 * (len(ordered) - 1)))]
-    return {
-        "p50": round(statistics.median(ordered), 1),
-        "p90": round(p90, 1),
-        "min": round(ordered[0], 1),
-        "n": len(ordered),
-    }
+def rounds_of(benchmark, case, rounds):
+    contenders = {"ours": benchmark.ours, **benchmark.peers()}
+    samples = {name: [] for name in contenders}
+    failures = {}
+    for number in range(rounds):
+        for name, work in contenders.items():
+            if name in failures:
+                continue
+            benchmark.reset(name)
+            try:
+                sample = timed(work)
+                benchmark.verify(name)
+            except Failed as failure:
+                if name not in benchmark.may_fail:
+                    raise
+                failures[name] = str(failure)
+                say(f"{benchmark.id} {name} failed: {failure}")
+                continue
+            samples[name].append(sample)
+            label = " ".join(filter(None, [benchmark.id, case, f"{number + 1}/{rounds}"]))
+            say(f"{label} {name}: {sample:.0f} {benchmark.unit}")
+    return samples, failures
 
 
-def table(results, versions):
-    lines = ["| id | work | ours p50 (p90) | peer | peer p50 (p90) | peer ÷ ours |", "|---|---|---|---|---|---|"]
-    for result in results:
-        ours = f"{milliseconds(result['ours']['p50'])} ({milliseconds(result['ours']['p90'])})"
-        for name, peer in result["peers"].items() or [("–", None)]:
-            theirs = f"{milliseconds(peer['p50'])} ({milliseconds(peer['p90'])})" if peer else "–"
-            ratio = f"{result['ratio'][name]:.2f}" if peer else "–"
-            lines.append(f"| {result['id']} | {result['work']} | {ours} | {name} | {theirs} | {ratio} |")
-    return "\n".join([*lines, "", versions])
+def timed(work):
+    started = time.perf_counter()
+    own = work()
+    return own if own is not None else (time.perf_counter() - started) * 1000
 
 
-def milliseconds(value):
-    return f"{value / 1000:.1f} s" if value >= 10_000 else f"{value:.0f} ms"
+def say(text):
+    print(text, file=sys.stderr, flush=True)

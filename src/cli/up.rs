@@ -88,15 +88,7 @@ pub(super) async fn converge(session: &Session, global: &Global, flags: &Flags) 
             return Ok(ui::plan::answer(&wanted, &plan));
         }
         if pass == 1 {
-            if matches!(observed.cluster, State::Running { .. }) {
-                let differs = cluster::differences(&engine, &wanted.cluster).await?;
-                for text in &differs {
-                    session.events.warn(text);
-                }
-            }
-            for text in &plan.warnings {
-                session.events.warn(text);
-            }
+            warn(session, &engine, &wanted, &observed, &plan).await?;
         }
         for text in plan::announcements(&plan) {
             session.events.info(text);
@@ -123,6 +115,24 @@ pub(super) async fn converge(session: &Session, global: &Global, flags: &Flags) 
         asked = Asked { rebuild: None, pull: false, restarted, ..asked };
     }
     Err(Restless { cluster: profile.cluster.name }.into())
+}
+
+/// Says what the plan warns of, and what the cluster has otherwise than the profile wants.
+async fn warn(
+    session: &Session,
+    engine: &Engine,
+    wanted: &Profile,
+    observed: &Observed,
+    plan: &Plan,
+) -> Result<(), Failure> {
+    let differs = match observed.cluster {
+        State::Running { .. } => cluster::differences(engine, &wanted.cluster).await?,
+        _ => Vec::new(),
+    };
+    for text in differs.iter().chain(&plan.warnings) {
+        session.events.warn(text);
+    }
+    Ok(())
 }
 
 /// Each pass found the cluster changed by somebody else.

@@ -32,6 +32,7 @@ use miette::Diagnostic;
 
 use self::memory::{Files, Memory};
 use self::stamp::Now;
+pub(crate) use self::tar::EARLIEST;
 use self::walk::Walked;
 use super::ignore::Ignore;
 use crate::error::{Classified, Kind};

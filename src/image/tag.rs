@@ -17,7 +17,7 @@ use crate::error::{Classified, Kind};
 use crate::profile;
 
 /// Changes whenever the encoding below does, or what a build makes of the same inputs.
-const VERSION: &str = "coracle image 1";
+const VERSION: &str = "coracle image 2";
 
 /// What a tag is a digest of, beside `build` itself.
 #[derive(Debug)]
@@ -177,17 +177,7 @@ mod tests {
     use super::*;
 
     fn build(root: &Path) -> profile::Build {
-        profile::Build {
-            context: root.to_owned(),
-            dockerfile: root.join("Dockerfile"),
-            target: None,
-            args: BTreeMap::new(),
-            secrets: Vec::new(),
-            ssh: Vec::new(),
-            platform: None,
-            network: None,
-            ca: None,
-        }
+        profile::Build::of_folder(root)
     }
 
     fn digest_of(build: &profile::Build, ca: Option<&[u8]>) -> String {
@@ -274,7 +264,7 @@ mod tests {
         context.entries.clear();
         let build = build(Path::new("/"));
         let inputs = Inputs { build: &build, context: &context, dockerfile: &dockerfile, ca: None };
-        assert_eq!(digest(&inputs), "110e59dc4e31");
+        assert_eq!(digest(&inputs), "0dfc02f22e90");
     }
 
     proptest! {

@@ -162,6 +162,24 @@ pub(crate) struct Build {
     pub(crate) ca: Option<PathBuf>,
 }
 
+#[cfg(test)]
+impl Build {
+    /// Returns the build of a folder with a Dockerfile and nothing else said.
+    pub(crate) fn of_folder(folder: &std::path::Path) -> Self {
+        Self {
+            context: folder.to_owned(),
+            dockerfile: folder.join("Dockerfile"),
+            target: None,
+            args: BTreeMap::new(),
+            secrets: Vec::new(),
+            ssh: Vec::new(),
+            platform: None,
+            network: None,
+            ca: None,
+        }
+    }
+}
+
 /// Where a secret's value comes from. The value itself is read by `observe`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SecretSource {

@@ -289,17 +289,8 @@ mod tests {
 
     /// The names that a Dockerfile's local would have beside the context's.
     fn extra(context: &Path, dockerfile: &Path) -> Vec<String> {
-        let build = crate::profile::Build {
-            context: context.to_owned(),
-            dockerfile: dockerfile.to_owned(),
-            target: None,
-            args: BTreeMap::new(),
-            secrets: Vec::new(),
-            ssh: Vec::new(),
-            platform: None,
-            network: None,
-            ca: None,
-        };
+        let build =
+            crate::profile::Build { dockerfile: dockerfile.to_owned(), ..crate::profile::Build::of_folder(context) };
         let (context, dockerfile) = super::super::super::tag::read(&build, None).unwrap();
         let request = Request {
             service: "api".to_owned(),

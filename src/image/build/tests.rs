@@ -14,15 +14,9 @@ fn here() -> Session {
 
 fn request(folder: &Path, tag: &str) -> Request {
     let build = profile::Build {
-        context: folder.to_owned(),
-        dockerfile: folder.join("Dockerfile"),
-        target: None,
         args: BTreeMap::from([("WHO".to_owned(), "me".to_owned())]),
-        secrets: Vec::new(),
-        ssh: Vec::new(),
-        platform: None,
         network: Some("none".to_owned()),
-        ca: None,
+        ..profile::Build::of_folder(folder)
     };
     let (context, dockerfile) = super::super::tag::read(&build, None).unwrap();
     Request {

@@ -13,7 +13,7 @@ use super::{Context, Entry, Error, What};
 
 /// The time of folders and links, and the earliest time of a file, in seconds since 1970:
 /// 2001-09-09. zip (Python wheels, jars) knows no time before 1980.
-const EARLIEST: u64 = 1_000_000_000;
+pub(crate) const EARLIEST: u32 = 1_000_000_000;
 
 impl Context {
     /// Writes `extra` files (path, content), then the entries, as a tar. Fails with
@@ -55,7 +55,7 @@ fn append(tar: &mut Builder<&mut dyn Write>, entry: &Entry, full: &Path) -> Resu
         What::File { digest, size, .. } if found.is_file() && mode_is_same && found.len() == *size => {
             let mut header = header(EntryType::Regular, entry.mode, *size);
             // Web servers tell by it that a file of the same size is another one.
-            header.set_mtime(u64::try_from(found.mtime()).unwrap_or_default().max(EARLIEST));
+            header.set_mtime(u64::try_from(found.mtime()).unwrap_or_default().max(EARLIEST.into()));
             let file = File::open(full).map_err(|source| Error::Unreadable { path: full.to_owned(), source })?;
             let mut reader = Checked { file, hasher: Sha256::new(), left: *size, fault: None };
             let sent = tar.append_data(&mut header, &entry.path, &mut reader);
@@ -77,7 +77,7 @@ fn header(kind: EntryType, mode: u32, size: u64) -> Header {
     header.set_entry_type(kind);
     header.set_mode(mode);
     header.set_size(size);
-    header.set_mtime(EARLIEST);
+    header.set_mtime(EARLIEST.into());
     header.set_uid(0);
     header.set_gid(0);
     header

@@ -22,11 +22,8 @@ use std::path::PathBuf;
 use bollard_buildkit_proto::fsutil::types::Stat;
 use sha2::{Digest, Sha256};
 
-use super::super::context::{Context, What};
+use super::super::context::{Context, EARLIEST, What};
 
-/// The time of folders and links, and the earliest time of a file, as in the context's
-/// archive, in seconds since 1970: 2001-09-09.
-const EARLIEST: i64 = 1_000_000_000;
 /// Later than any clock; its nanoseconds still fit the protocol's 64 bits.
 const LATEST: i64 = 9_000_000_000;
 const NANOSECONDS: i64 = 1_000_000_000;
@@ -151,10 +148,10 @@ impl Item {
         let special = [(0o4000, MODE_SETUID), (0o2000, MODE_SETGID), (0o1000, MODE_STICKY)];
         let special = special.iter().filter(|(bit, _)| self.mode & bit != 0).fold(0, |mode, (_, go)| mode | go);
         let (kind, seconds, nanoseconds) = match &self.kind {
-            ItemKind::Folder => (MODE_FOLDER, EARLIEST, 0),
-            ItemKind::Link(_) => (MODE_LINK, EARLIEST, 0),
+            ItemKind::Folder => (MODE_FOLDER, EARLIEST.into(), 0),
+            ItemKind::Link(_) => (MODE_LINK, EARLIEST.into(), 0),
             ItemKind::File { digest, modified, .. } => (0, *modified, nanoseconds(digest)),
-            ItemKind::Text(text) => (0, EARLIEST, nanoseconds(&Sha256::digest(text).into())),
+            ItemKind::Text(text) => (0, EARLIEST.into(), nanoseconds(&Sha256::digest(text).into())),
         };
         let (size, linkname) = match &self.kind {
             // As on disk: a link's size is its target's length.
@@ -165,7 +162,7 @@ impl Item {
             path: self.path.clone(),
             mode: kind | special | self.mode & 0o777,
             size: i64::try_from(size).unwrap_or(i64::MAX),
-            mod_time: seconds.clamp(EARLIEST, LATEST) * NANOSECONDS + nanoseconds,
+            mod_time: seconds.clamp(EARLIEST.into(), LATEST) * NANOSECONDS + nanoseconds,
             linkname,
             ..Stat::default()
         }

@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::image::context::Context;
@@ -9,17 +9,7 @@ use crate::profile::Build;
 fn request(text: &str) -> Request {
     Request {
         service: "api".to_owned(),
-        build: Build {
-            context: PathBuf::from("/app"),
-            dockerfile: PathBuf::from("/app/Dockerfile"),
-            target: None,
-            args: BTreeMap::new(),
-            secrets: Vec::new(),
-            ssh: Vec::new(),
-            platform: None,
-            network: None,
-            ca: None,
-        },
+        build: Build::of_folder(Path::new("/app")),
         context: Context { root: PathBuf::from("/app"), entries: Vec::new(), size: 0 },
         dockerfile: Dockerfile {
             path: PathBuf::from("/app/Dockerfile"),

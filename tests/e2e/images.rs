@@ -117,9 +117,10 @@ fn what_is_lost_on_a_node_comes_back() {
     service.check_image(&node, &ours()[0]);
     // The same when an edit is to be loaded onto what is not there any more.
     node.remove(&ours());
-    service.write("srv/high/page", "high 1\n");
+    // No other test has this layer, or its image would keep the blob.
+    service.write("srv/high/page", "lost 1\n");
     service.up(&sandbox, &["web"]);
-    service.serves(&sandbox, "high/page", "high 1\n");
+    service.serves(&sandbox, "high/page", "lost 1\n");
 
     // A kubelet's garbage collection: nothing runs, and snapshots go as well.
     sandbox.coracle(&service.folder, &["down"]).exits(0);
@@ -130,7 +131,7 @@ fn what_is_lost_on_a_node_comes_back() {
     let top = layers.last().expect("it has layers");
     assert!(!node.ctr(&["content", "ls", "-q"]).contains(top), "the top layer is still there:\n{snapshots}");
     service.up(&sandbox, &["web"]);
-    service.serves(&sandbox, "high/page", "high 1\n");
+    service.serves(&sandbox, "high/page", "lost 1\n");
     sandbox.coracle(&service.folder, &["down"]).exits(0);
 }
 

@@ -19,7 +19,7 @@ use crate::deploy::{apply, manifest, release, remove, usage};
 use crate::error::Failure;
 use crate::event::{Event, Outcome, Subject};
 use crate::image::engine::Engine;
-use crate::image::{self, build, load, pull, sweep, tag};
+use crate::image::{self, build, load, own, pull, sweep, tag};
 use crate::observe::Observed;
 use crate::plan::{self, Action, Plan};
 use crate::ports;
@@ -228,7 +228,7 @@ impl Run<'_> {
             context: input.context.clone(),
             dockerfile: input.dockerfile.clone(),
             tag: tag.to_owned(),
-            labels: tag::labels(&self.profile.name, service, &input.bases),
+            labels: own::labels(&self.profile.name, service, &input.bases),
             secrets: input.secrets.clone(),
             no_cache,
         };

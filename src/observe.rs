@@ -18,7 +18,7 @@ use crate::image::context::Context;
 use crate::image::dockerfile::Dockerfile;
 use crate::image::engine::Engine;
 use crate::image::load;
-use crate::image::sweep::engine::Own;
+use crate::image::own::Own;
 use crate::profile::{self, Profile};
 use crate::session::Session;
 
@@ -184,20 +184,21 @@ async fn look(session: &Session, engine: &Engine, profile: &mut Profile, asked: 
     };
     let images = async {
         let mut inputs = read(session, profile, asked).await?;
-        let pulled = images::ask(engine, profile, &mut inputs, asked).await?;
-        Ok::<_, Failure>((inputs, pulled))
+        let (pulled, own) = images::ask(engine, profile, &mut inputs, asked).await?;
+        Ok::<_, Failure>((inputs, pulled, own))
     };
     let (images, state) = tokio::join!(images, cluster);
-    let ((inputs, pulled), state) = (images?, state?);
+    let ((inputs, pulled, mut own), state) = (images?, state?);
     let exposed = inputs.builds.iter().map(|(key, input)| (key.clone(), input.exposed.clone().unwrap_or_default()));
     profile::fill_ports(profile, &exposed.collect());
     let lost = inputs.pulls.values().any(|reference| !pulled.contains_key(reference));
     let objects_too = lost || !asked.loads_only;
-    let (there, own) = tokio::join!(
+    let (there, aged) = tokio::join!(
         ask_cluster(session, engine, profile, &inputs, &state, early, objects_too),
-        images::own(engine, profile, &inputs, asked)
+        images::ask_ages(engine, &inputs, &mut own, asked)
     );
-    let ((nodes, mut live), own) = (there?, own?);
+    aged?;
+    let (nodes, mut live) = there?;
     adopt(session, &mut live, profile);
     Ok(Observed { inputs, cluster: state, pulled, nodes, live, own, restarted: asked.restarted })
 }

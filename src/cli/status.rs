@@ -10,6 +10,7 @@ use crate::cluster::Band;
 use crate::deploy::status::{self, ServiceStatus};
 use crate::error::Failure;
 use crate::image::engine;
+use crate::image::own::HOST;
 use crate::profile::Profile;
 use crate::session::Session;
 use crate::{ports, ui};
@@ -52,7 +53,7 @@ pub(crate) fn urls(profile: &Profile, status: &ServiceStatus, band: &Band) -> Ve
 /// somebody else chose it.
 fn short(image: &str) -> String {
     let name = image.split('@').next().unwrap_or(image);
-    match name.strip_prefix("coracle.local/").and_then(|local| local.rsplit_once(':')) {
+    match name.strip_prefix(HOST).and_then(|local| local.rsplit_once(':')) {
         Some((_, tag)) => tag.to_owned(),
         None => name.to_owned(),
     }

@@ -22,9 +22,6 @@ use super::engine::Engine;
 use crate::session::Session;
 use crate::ui::words;
 
-/// What every local tag begins with.
-pub(crate) const HOST: &str = "coracle.local/";
-
 /// Removes tags from the engine and names from nodes, all at the same time, but for those that are
 /// in `used`. What cannot be removed is told: the next time finds it again.
 pub(crate) async fn sweep(

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::context::{self, Context, What};
 use super::dockerfile::{self, Dockerfile};
+use super::own::HOST;
 use crate::error::{Classified, Kind};
 use crate::profile;
 
@@ -119,7 +120,7 @@ impl Encoder {
 
 /// Returns `coracle.local/PROFILE/NAME:DIGEST`.
 pub(crate) fn local(profile: &str, name: &str, digest: &str) -> String {
-    format!("coracle.local/{profile}/{name}:{digest}")
+    format!("{HOST}{profile}/{name}:{digest}")
 }
 
 /// Returns the local tag of an image that is pulled: it names the content, so that a moved
@@ -133,17 +134,6 @@ pub(crate) fn pulled(profile: &str, name: &str, id: &str) -> String {
 pub(crate) fn pulled_name(name: &str) -> String {
     let safe = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
     name.chars().map(safe).collect::<String>().trim_matches('-').to_owned()
-}
-
-/// Returns the labels of an image that Coracle builds; `bases` as [`super::own`] reads them back.
-pub(crate) fn labels(profile: &str, service: &str, bases: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-    BTreeMap::from([
-        label("app.kubernetes.io/managed-by", "coracle"),
-        label("coracle.dev/profile", profile),
-        label("coracle.dev/service", service),
-        label(super::own::BASES, &super::own::written(bases)),
-    ])
 }
 
 /// How often both are read while somebody writes the Dockerfile.

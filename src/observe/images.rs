@@ -10,52 +10,47 @@ use std::sync::Arc;
 use super::{Asked, BuildInput, Error, Inputs};
 use crate::error::Failure;
 use crate::image::engine::{Engine, LocalImage};
-use crate::image::own::OwnImages;
-use crate::image::sweep::engine::Own;
-use crate::image::sweep::{self, choose};
-use crate::image::{dockerfile, tag};
+use crate::image::own::{Own, repository};
+use crate::image::{dockerfile, sweep, tag};
 use crate::profile::{ImageSource, Profile, Service, interpolate};
 
 /// Settles every build's tag and ports. Returns the ids of images that would be pulled and
-/// that the engine has.
+/// that the engine has, and this profile's tags.
 pub(super) async fn ask(
     engine: &Engine,
     profile: &Profile,
     inputs: &mut Inputs,
     asked: &Asked,
-) -> Result<BTreeMap<String, String>, Failure> {
+) -> Result<(BTreeMap<String, String>, BTreeMap<String, Own>), Failure> {
     let bases = inputs.builds.values().flat_map(|input| input.dockerfile.bases.clone());
     // The name of an image that is built here is known only when its own inputs are.
     let bases = bases.filter(|base| interpolate::image_references(base).is_empty());
     let references: BTreeSet<String> = bases.chain(inputs.pulls.values().cloned()).collect();
     let references: Vec<String> = references.into_iter().collect();
-    let prefix = format!("coracle.local/{}/", profile.name);
-    let (there, own) = tokio::join!(engine.local_images(&references), engine.own_images(&prefix));
+    let (there, own) = tokio::join!(engine.local_images(&references), engine.own_tags(&profile.name));
     let (there, own) = (there?, own?);
     settle_tags(profile, inputs, &there, &own, asked)?;
     settle_ports(engine, profile, inputs, &there).await?;
     check_commands(profile, inputs, &there)?;
     let pulled =
         inputs.pulls.values().filter_map(|reference| Some((reference.clone(), there.get(reference)?.id.clone())));
-    Ok(pulled.collect())
+    Ok((pulled.collect(), own))
 }
 
-/// Returns this profile's tags, with their age where it decides which of them go after this run.
-pub(super) async fn own(
+/// Asks how old tags are where that decides which of them go after this run.
+pub(super) async fn ask_ages(
     engine: &Engine,
-    profile: &Profile,
     inputs: &Inputs,
+    own: &mut BTreeMap<String, Own>,
     asked: &Asked,
-) -> Result<BTreeMap<String, Own>, Failure> {
+) -> Result<(), Failure> {
     if asked.images_only {
-        return Ok(BTreeMap::new());
+        return Ok(());
     }
-    let mut own = engine.own_tags(Some(&profile.name)).await?;
     let growing = inputs.builds.values().filter(|input| !input.built);
-    let growing = growing.map(|input| choose::repository(&input.tag).to_owned());
-    let crowded = sweep::engine::crowded(&own, &growing.collect());
-    engine.ask_ages(&mut own, &crowded).await?;
-    Ok(own)
+    let growing = growing.map(|input| repository(&input.tag).to_owned());
+    let crowded = sweep::engine::crowded(own, &growing.collect());
+    Ok(engine.ask_ages(own, &crowded).await?)
 }
 
 /// Gives each build its tag, in an order in which the images that it builds on have theirs.
@@ -63,7 +58,7 @@ fn settle_tags(
     profile: &Profile,
     inputs: &mut Inputs,
     there: &BTreeMap<String, LocalImage>,
-    own: &OwnImages,
+    own: &BTreeMap<String, Own>,
     asked: &Asked,
 ) -> Result<(), Failure> {
     let mut tags: BTreeMap<String, String> = BTreeMap::new();
@@ -86,7 +81,7 @@ fn settle_tags(
     Ok(())
 }
 
-fn settle_tag(profile: &Profile, key: &str, input: &mut BuildInput, own: &OwnImages, asked: &Asked) {
+fn settle_tag(profile: &Profile, key: &str, input: &mut BuildInput, own: &BTreeMap<String, Own>, asked: &Asked) {
     let digest = tag::digest(&tag::Inputs {
         build: &input.build,
         context: &input.context,
@@ -101,7 +96,7 @@ fn settle_tag(profile: &Profile, key: &str, input: &mut BuildInput, own: &OwnIma
     let fresh = || format!("{again}{}", asked.suffix);
     (input.tag, input.built) = match newest {
         _ if input.no_cache => (fresh(), false),
-        Some((_, recorded)) if is_stale(recorded, &input.bases, asked.pull) => (fresh(), false),
+        Some((_, own)) if is_stale(&own.bases, &input.bases, asked.pull) => (fresh(), false),
         Some((tag, _)) => (tag.clone(), true),
         None => (plain, false),
     };

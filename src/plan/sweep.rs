@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Action, Extent, Plan};
 use crate::deploy::object::Object;
-use crate::image::sweep::HOST;
+use crate::image::own::{HOST, Own};
 use crate::image::sweep::choose::{self, Age};
-use crate::image::sweep::engine::Own;
 use crate::image::tag;
 use crate::observe::Observed;
 use crate::profile::Profile;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::deploy::object::{Object, RENDERED, SELF, TEMPLATE, child, digest};
+use crate::image::own::HOST;
 
 /// Begins an image that is not known yet; the image's name follows.
 pub(crate) const PENDING: &str = "pending://";
@@ -120,5 +121,5 @@ fn containers_mut(object: &mut Object) -> impl Iterator<Item = &mut Value> {
 
 /// Images that exist only here must not be asked for at a registry.
 pub(crate) fn pull_policy(image: &str) -> &'static str {
-    if image.starts_with("coracle.local/") { "Never" } else { "IfNotPresent" }
+    if image.starts_with(HOST) { "Never" } else { "IfNotPresent" }
 }

@@ -11,11 +11,10 @@ use tokio::io::AsyncWriteExt;
 use super::super::Error;
 use super::super::engine::{Engine, Input, Ran, is_disk_full};
 use super::super::error::Cause;
+use super::super::own::HOST;
 use super::inventory::Inventory;
 use super::named;
 use super::shell::{self, ANSWER, Feed, STALLED, UNPACKED};
-
-const OURS: &str = "coracle.local/";
 
 /// Why a node did not take a stream.
 #[derive(Debug)]
@@ -58,7 +57,7 @@ pub(super) fn argv_import(architecture: &str) -> Vec<String> {
 /// that was killed leaves a name without its content.
 pub(super) async fn whole(engine: &Engine, node: &str, inventory: &Inventory) -> Result<BTreeSet<String>, Error> {
     let (mut whole, unclear): (BTreeSet<String>, BTreeSet<String>) =
-        inventory.names.iter().cloned().partition(|name| !name.starts_with(OURS) || inventory.is_whole(name));
+        inventory.names.iter().cloned().partition(|name| !name.starts_with(HOST) || inventory.is_whole(name));
     if unclear.is_empty() {
         return Ok(whole);
     }

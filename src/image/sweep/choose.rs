@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::own::repository;
+
 use jiff::Timestamp;
 
 /// How many tags of a service stay, used ones included.
@@ -48,11 +50,6 @@ pub(crate) fn surplus(
         going.extend(tags.into_iter().map(|(_, tag)| tag.clone()));
     }
     going
-}
-
-/// Returns a tag's repository: `coracle.local/shop/web`.
-pub(crate) fn repository(tag: &str) -> &str {
-    tag.rsplit_once(':').map_or(tag, |(repository, _)| repository)
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! The engine's side: the tags that are ours there, and their removal.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use bollard::errors::Error::DockerResponseServerError;
-use bollard::models::{ImageInspect, ImageSummary};
-use bollard::query_parameters::{ListImagesOptionsBuilder, RemoveImageOptionsBuilder};
+use bollard::models::ImageInspect;
+use bollard::query_parameters::RemoveImageOptionsBuilder;
 use futures_util::future::join_all;
 use futures_util::stream::{StreamExt, iter};
 use jiff::Timestamp;
@@ -12,36 +12,15 @@ use jiff::Timestamp;
 use super::super::Error;
 use super::super::engine::Engine;
 use super::super::load::receiver_of;
-use super::HOST;
-use super::choose::{Age, repository};
+use super::super::own::{HOST, Own, repository};
+use super::choose::Age;
 
 /// How many questions the engine is asked at once.
 pub(super) const AT_ONCE: usize = 16;
 
-const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
-
-/// A name of ours in the engine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Own {
-    /// The image's, `sha256:…`.
-    pub(crate) id: String,
-    /// It was built by Coracle under this name, as its labels say; else it was pulled, and just
-    /// the name is ours.
-    pub(crate) built: bool,
-    /// It has a name that is not ours too: without ours it stays. False while nobody has asked.
-    pub(crate) named_otherwise: bool,
-    /// When the engine gave it a name last; absent while nobody has asked.
-    pub(crate) tagged: Option<Timestamp>,
-}
-
 impl Own {
     pub(crate) fn age(&self) -> Age {
         self.tagged.map_or(Age::Engine, Age::Tagged)
-    }
-
-    /// Whether its name can be removed and no content that is not ours with it.
-    pub(crate) fn is_safe_to_remove(&self) -> bool {
-        self.built || self.named_otherwise
     }
 }
 
@@ -54,23 +33,6 @@ pub(crate) enum Removed {
 }
 
 impl Engine {
-    /// Returns the tags that begin with `coracle.local/` (of one profile, or of all), each with what
-    /// listing tells.
-    pub(crate) async fn own_tags(&self, profile: Option<&str>) -> Result<BTreeMap<String, Own>, Error> {
-        let pattern = format!("{HOST}{}/*", profile.unwrap_or("*"));
-        let images = self.images_by("reference", pattern).await?;
-        Ok(images.iter().flat_map(own).collect())
-    }
-
-    pub(super) async fn images_by(&self, filter: &str, value: String) -> Result<Vec<ImageSummary>, Error> {
-        let filters = HashMap::from([(filter.to_owned(), vec![value])]);
-        let options = ListImagesOptionsBuilder::new().filters(&filters).build();
-        match self.docker.list_images(Some(options)).await {
-            Ok(images) => Ok(images),
-            Err(error) => Err(self.failed("listing images".to_owned(), &error).await),
-        }
-    }
-
     /// Asks since when tags have their name, and which others.
     pub(crate) async fn ask_ages(
         &self,
@@ -126,23 +88,6 @@ pub(crate) fn crowded(tags: &BTreeMap<String, Own>, growing: &BTreeSet<String>) 
     tags.keys().filter(crowded).cloned().collect()
 }
 
-pub(super) fn own(image: &ImageSummary) -> Vec<(String, Own)> {
-    let tags = image.repo_tags.iter().filter(|tag| tag.starts_with(HOST));
-    tags.map(|tag| {
-        let built = is_built_as(repository(tag), &image.labels);
-        (tag.clone(), Own { id: image.id.clone(), built, named_otherwise: false, tagged: None })
-    })
-    .collect()
-}
-
-/// Whether the labels are those of a build of ours with this very name: an image built on ours
-/// inherits them, and is not ours.
-fn is_built_as(repository: &str, labels: &HashMap<String, String>) -> bool {
-    let label = |key: &str| labels.get(key).map(String::as_str).unwrap_or_default();
-    let named = format!("{HOST}{}/{}", label("coracle.dev/profile"), label("coracle.dev/service"));
-    label(MANAGED_BY) == "coracle" && repository == named
-}
-
 fn last_tagged(image: &ImageInspect) -> Option<Timestamp> {
     let time = image.metadata.as_ref()?.last_tag_time.as_ref()?;
     Timestamp::new(time.timestamp(), i32::try_from(time.timestamp_subsec_nanos()).ok()?).ok()
@@ -157,21 +102,15 @@ fn is_named_otherwise(image: &ImageInspect) -> bool {
 mod tests {
     use super::*;
 
-    fn labels(profile: &str, service: &str) -> HashMap<String, String> {
-        let pairs = [(MANAGED_BY, "coracle"), ("coracle.dev/profile", profile), ("coracle.dev/service", service)];
-        pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
-    }
-
-    #[test]
-    fn an_image_is_ours_by_name_and_label_together() {
-        assert!(is_built_as("coracle.local/shop/web", &labels("shop", "web")));
-        assert!(!is_built_as("coracle.local/shop/redis", &labels("shop", "web")), "pulled, and built on ours");
-        assert!(!is_built_as("coracle.local/shop/web", &HashMap::new()));
-    }
-
     #[test]
     fn just_the_name_of_a_pulled_image_is_ours() {
-        let pulled = |named_otherwise| Own { id: String::new(), built: false, named_otherwise, tagged: None };
+        let pulled = |named_otherwise| Own {
+            id: String::new(),
+            built: false,
+            bases: BTreeMap::new(),
+            named_otherwise,
+            tagged: None,
+        };
         assert!(pulled(true).is_safe_to_remove());
         assert!(!pulled(false).is_safe_to_remove());
         let names = |tags: &[&str], digests: &[&str]| ImageInspect {
@@ -186,7 +125,7 @@ mod tests {
 
     #[test]
     fn ages_are_asked_only_where_they_decide() {
-        let own = Own { id: String::new(), built: true, named_otherwise: false, tagged: None };
+        let own = Own { id: String::new(), built: true, bases: BTreeMap::new(), named_otherwise: false, tagged: None };
         let tags = ["s/a:1", "s/a:2", "s/a:3", "s/b:1", "s/b:2", "s/b:3", "s/b:4"];
         let tags: BTreeMap<_, _> = tags.iter().map(|tag| ((*tag).to_owned(), own.clone())).collect();
         assert_eq!(crowded(&tags, &BTreeSet::new()).len(), 4);

@@ -10,7 +10,7 @@ use super::super::Error;
 use super::super::engine::Engine;
 use super::super::error::Cause;
 use super::super::load::on_node;
-use super::HOST;
+use super::super::own::HOST;
 
 /// Between the answers of one script.
 const BREAK: &str = "\n--\n";

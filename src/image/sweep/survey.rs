@@ -12,10 +12,11 @@ use futures_util::stream::{StreamExt, iter};
 use super::super::Error;
 use super::super::engine::Engine;
 use super::super::load::{is_live, receiver_of};
+use super::super::own::{self, HOST, Own};
 use super::choose::{self, Age};
-use super::engine::{AT_ONCE, Own, crowded};
+use super::engine::{AT_ONCE, crowded};
+use super::node;
 use super::weight::{self, Layers, Record};
-use super::{HOST, engine, node};
 
 /// How long the answer to a full disk may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -159,7 +160,7 @@ impl Survey {
                 self.pushed.insert(name.clone());
             }
         }
-        for (tag, own) in engine::own(image) {
+        for (tag, own) in own::names(image, HOST) {
             self.own.insert(tag, Own { named_otherwise: foreign, ..own });
         }
     }

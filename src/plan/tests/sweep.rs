@@ -1,14 +1,14 @@
 //! What an `up` leaves behind, and takes away again.
 
 use super::*;
-use crate::image::sweep::engine::Own;
+use crate::image::own::Own;
 
 /// The engine and the node have these older tags of a service too.
 fn with_older(observed: &mut Observed, service: &str, tags: &[&str]) {
     for (tag, second) in tags.iter().zip(1..) {
         let tag = format!("coracle.local/shop/{service}:{tag}");
         let tagged = Some(jiff::Timestamp::from_second(second).unwrap());
-        let own = Own { id: tag.clone(), built: true, named_otherwise: false, tagged };
+        let own = Own { id: tag.clone(), built: true, bases: BTreeMap::new(), named_otherwise: false, tagged };
         observed.own.insert(tag.clone(), own);
         observed.nodes.get_mut("coracle-control-plane").unwrap().insert(tag);
     }
@@ -19,7 +19,9 @@ fn edited(profile: &Profile) -> Observed {
     let mut observed = done(profile);
     let live = observed.inputs.builds["web"].tag.clone();
     let tagged = Some(jiff::Timestamp::from_second(100).unwrap());
-    observed.own.insert(live.clone(), Own { id: live, built: true, named_otherwise: false, tagged });
+    observed
+        .own
+        .insert(live.clone(), Own { id: live, built: true, bases: BTreeMap::new(), named_otherwise: false, tagged });
     let tag = "coracle.local/shop/web:aaaaaaaaaaaa".to_owned();
     let edited = BuildInput { tag, built: false, ..BuildInput::clone(&observed.inputs.builds["web"]) };
     observed.inputs.builds.insert("web".to_owned(), Arc::new(edited));

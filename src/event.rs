@@ -123,9 +123,12 @@ pub(crate) enum Event {
     },
     /// A whole sentence about the user's things.
     Notice { level: Level, text: String },
+    /// Of `dev`, while it watches.
+    #[serde(untagged)]
+    Dev(crate::dev::shown::Shown),
 }
 
-fn milliseconds<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn milliseconds<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(u64::try_from(took.as_millis()).unwrap_or(u64::MAX))
 }
 

@@ -21,6 +21,8 @@
 mod cli;
 mod cluster;
 mod deploy;
+#[expect(dead_code, reason = "the loop is not joined to the verbs yet")]
+mod dev;
 mod error;
 mod event;
 mod exec;

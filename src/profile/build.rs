@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::Build;
 use super::error::closest;
 use super::file::{BuildFile, BuildSection, ServiceFile, SyncFile, SyncRuleFile};
 use super::resolve::{At, Resolver};
 use super::service::texts;
+use super::{Build, Sync, SyncRule};
 
 /// Kubernetes takes no larger `ConfigMap`.
 const FILE_LIMIT: u64 = 1_000_000;
@@ -169,34 +169,39 @@ impl Resolver<'_> {
         path
     }
 
-    pub(super) fn sync_rules(&mut self, at: &At, file: &ServiceFile) {
+    pub(super) fn sync(&mut self, at: &At, file: &ServiceFile) -> Sync {
         let at = at.key("sync");
         match &file.sync {
-            Some(SyncFile::Word(word)) if word != "infer" => {
-                self.unknown(&at, &format!("`sync` is `infer` or a list of rules, not `{word}`"), word, ["infer"]);
+            Some(SyncFile::Word(word)) => {
+                if word != "infer" {
+                    self.unknown(&at, &format!("`sync` is `infer` or a list of rules, not `{word}`"), word, ["infer"]);
+                }
+                Sync::Infer
             }
             Some(SyncFile::Rules(rules)) => {
-                for (index, rule) in rules.iter().enumerate() {
-                    self.sync_rule(&at.key(index), rule);
-                }
+                let rules = rules
+                    .iter()
+                    .enumerate()
+                    .filter_map(|(index, rule)| self.sync_rule(&at.key(index), rule, file.restart.unwrap_or(false)));
+                Sync::Rules(rules.collect())
             }
-            _ => {}
+            None => Sync::Default,
         }
     }
 
-    fn sync_rule(&mut self, at: &At, rule: &SyncRuleFile) {
-        let (pattern, path) = match rule {
+    fn sync_rule(&mut self, at: &At, rule: &SyncRuleFile, restart: bool) -> Option<SyncRule> {
+        let (pattern, path, restart, run) = match rule {
             SyncRuleFile::Section(section) => {
-                self.command(&at.key("run"), section.run.as_ref());
-                (section.pattern.trim(), section.path.trim())
+                let run = self.command(&at.key("run"), section.run.as_ref());
+                (section.pattern.trim(), section.path.trim(), section.restart.unwrap_or(restart), run)
             }
             SyncRuleFile::Arrow(text) => {
                 let Some((pattern, path)) = text.split_once("->") else {
                     let help = "write `PATTERN -> PATH`, such as `**/*.py -> /workspace`";
                     self.wrong_help(at, format!("`{text}` is no rule"), help);
-                    return;
+                    return None;
                 };
-                (pattern.trim(), path.trim())
+                (pattern.trim(), path.trim(), restart, None)
             }
         };
         if pattern.is_empty() || pattern.starts_with('/') || pattern.split('/').any(|part| part == "..") {
@@ -213,6 +218,7 @@ impl Resolver<'_> {
                 format!("did you mean `/{path}`?"),
             );
         }
+        Some(SyncRule { pattern: pattern.to_owned(), path: PathBuf::from(path), restart, run })
     }
 }
 

@@ -134,6 +134,32 @@ pub(crate) struct Service {
     pub(crate) service_account: Option<String>,
     pub(crate) security: Option<Security>,
     pub(crate) patch: Option<serde_json::Value>,
+    pub(crate) sync: Sync,
+    /// Whether the process is restarted after a sync; `None` leaves that to what is inferred.
+    pub(crate) restart: Option<bool>,
+}
+
+/// Which changed files `dev` copies into the running container.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Sync {
+    /// The profile says nothing: what the language suggests.
+    #[default]
+    Default,
+    /// What the Dockerfile's COPY says.
+    Infer,
+    Rules(Vec<SyncRule>),
+}
+
+/// One rule of `sync`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SyncRule {
+    /// Of files of the build context, such as `**/*.py`.
+    pub(crate) pattern: String,
+    /// Absolute, in the container.
+    pub(crate) path: PathBuf,
+    pub(crate) restart: bool,
+    /// A command for the container, afterwards.
+    pub(crate) run: Option<Vec<String>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -33,7 +33,7 @@ impl Resolver<'_> {
         let grace = file.grace.as_ref().and_then(|text| self.duration(&at.key("grace"), text)).unwrap_or(GRACE);
         let replicas = file.replicas.unwrap_or(1);
         self.shared_volume(at, replicas, &volumes);
-        self.sync_rules(at, &file);
+        let sync = self.sync(at, &file);
         let path = self.url_path(at, file.path.as_ref());
         Some(Service {
             key: key.to_owned(),
@@ -72,6 +72,8 @@ impl Resolver<'_> {
             service_account: file.service_account,
             security: self.security(&at.key("security"), file.security),
             patch: file.patch.map(Json::Object),
+            sync,
+            restart: file.restart,
             kind,
         })
     }

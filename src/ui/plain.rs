@@ -67,6 +67,7 @@ impl Narrator {
                 takes_long(&subject).then(|| words::begun(&subject))
             }
             Event::Progress { subject, progress } => self.running(&subject, now).advance(progress, now),
+            Event::Dev(_) => None,
             Event::Output { subject, line } => self.verbose.then(|| format!("{} | {line}", words::label(&subject))),
             Event::End { subject, outcome, took } => {
                 self.running.retain(|running| running.subject != subject);

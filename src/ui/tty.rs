@@ -85,7 +85,7 @@ impl Screen {
             }
             Event::Notice { level: Level::Detail, text } if self.verbose => self.print(&format!("{DIM}{text}{DIM:#}")),
             Event::Notice { level: level @ (Level::Info | Level::Warning), text } => self.say(&notice(level, &text)),
-            Event::Output { .. } | Event::Notice { .. } => {}
+            Event::Output { .. } | Event::Notice { .. } | Event::Dev(_) => {}
         }
     }
 

@@ -14,7 +14,7 @@ use super::{Material, Object, fill_images, render, seal};
 use crate::deploy::object::{IMAGE, RENDERED, SELF, TEMPLATE};
 use crate::profile::{
     Build, Cluster, Container, Expose, ImageSource, Mount, Port, Probe, ProbeCheck, Profile, Protocol, ProviderName,
-    Resources, Rollout, SecretSource, Security, Service, Strategy, Volume, WorkloadKind,
+    Resources, Rollout, SecretSource, Security, Service, Strategy, Sync, Volume, WorkloadKind,
 };
 
 /// A profile `demo` with these services and nothing else.
@@ -91,6 +91,8 @@ pub(in crate::deploy) fn service(key: &str) -> Service {
         service_account: None,
         security: None,
         patch: None,
+        sync: Sync::Default,
+        restart: None,
     }
 }
 

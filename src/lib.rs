@@ -10,7 +10,7 @@
 //!    I/O. `--dry-run` prints it, tests snapshot it.
 //! 4. [`execute`] runs the actions, whatever is independent at the same time: one `match` from
 //!    an action to a function of [`cluster`], [`image`] or [`deploy`], the areas that talk to
-//!    daemons.
+//!    daemons. [`converge`](mod@converge) goes round these three until nothing is left to do.
 //! 5. [`ui`] words and draws what happens ([`event`]), what went wrong ([`error`]) and the answer.
 //!
 //! The cluster is the state: what must be found again is a label, a mount or a mark on the thing
@@ -20,6 +20,7 @@
 
 mod cli;
 mod cluster;
+mod converge;
 mod deploy;
 #[expect(dead_code, reason = "the loop is not joined to the verbs yet")]
 mod dev;

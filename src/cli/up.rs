@@ -8,19 +8,15 @@ use serde_json::json;
 use super::args::{self, Building, Global};
 use super::{Answer, target};
 use crate::cluster::{self, Band, State};
-use crate::error::{Classified, Failure, Kind};
+use crate::converge::{self, Converged, Done, Looked, Request};
+use crate::error::Failure;
 use crate::execute::execute;
-use crate::image::context;
 use crate::image::engine::{self, Engine};
 use crate::observe::{self, Asked, Contexts, Observed};
 use crate::plan::{self, Action, Extent, Options, Plan};
 use crate::profile::{Profile, interpolate};
 use crate::session::Session;
 use crate::{ports, ui};
-
-/// One pass starts what is stopped, one does the work, one more makes up for a node port that
-/// another profile took in between.
-const PASSES: usize = 3;
 
 pub(crate) async fn up(session: &Session, global: &Global, flags: &args::Up) -> Result<Answer, Failure> {
     let timeout = flags.waiting.timeout;
@@ -58,7 +54,7 @@ impl Flags {
     }
 }
 
-/// Observes, plans and executes until nothing is left to do.
+/// Makes the profile true as far as the flags ask, and answers with what was done.
 pub(super) async fn converge(session: &Session, global: &Global, flags: &Flags) -> Result<Answer, Failure> {
     let profile = target::profile(session, global)?;
     target::check_services(&profile, &flags.services)?;
@@ -66,96 +62,27 @@ pub(super) async fn converge(session: &Session, global: &Global, flags: &Flags) 
     // Beside the engine, which takes its time to say what it is.
     let contexts = Contexts::begin(session, &profile);
     let engine = engine::connect(session).await?;
-    let mut asked = Asked {
+    let asked = Asked {
         images_only: flags.extent == Extent::Build,
         loads_only: flags.extent == Extent::Load,
         rebuild: flags.building.no_cache.then(|| flags.services.clone()),
         pull: flags.building.pull,
-        restarted: false,
         suffix: fresh_suffix(),
         contexts,
+        ..Asked::default()
     };
     if asked.pull && !global.dry_run {
         refresh_bases(session, &engine, &profile, &asked).await?;
     }
     let options = Options { extent: flags.extent, services: flags.services.clone() };
-    let mut done = Done::default();
-    for pass in 1..=PASSES {
-        let mut wanted = profile.clone();
-        let observed = observe::observe(session, &engine, &mut wanted, &asked).await?;
-        let plan = plan::up(&wanted, &observed, &options)?;
-        if global.dry_run {
-            return Ok(ui::plan::answer(&wanted, &plan));
-        }
-        if pass == 1 {
-            warn(session, &engine, &wanted, &observed, &plan).await?;
-        }
-        for text in plan::announcements(&plan) {
-            session.events.info(text);
-        }
-        match execute(session, &engine, &wanted, &observed, &plan, flags.timeout).await {
-            Err(failure) if pass < PASSES && lost_node_port(&failure) => {}
-            Err(failure) => {
-                // Was it known wrongly, the next run must not know it so again.
-                if has_code(&failure, "coracle::image::context_changed") {
-                    context::forget(&session.surroundings.cache);
-                }
-                return Err(failure);
-            }
-            Ok(()) => {
-                done.add(&plan);
-                if !plan.preliminary {
-                    drop(lock);
-                    return report(session, &engine, &wanted, &observed, &plan, &done).await;
-                }
-            }
-        }
-        // What was built anew in this pass is the newest there is.
-        let restarted = asked.restarted || matches!(observed.cluster, State::Stopped { .. });
-        asked = Asked { rebuild: None, pull: false, restarted, ..asked };
+    let request = Request { asked, options, timeout: flags.timeout };
+    if global.dry_run {
+        let looked = converge::look(session, &engine, &profile, &request).await?;
+        return Ok(ui::plan::answer(&looked.profile, &looked.plan));
     }
-    Err(Restless { cluster: profile.cluster.name }.into())
-}
-
-/// Says what the plan warns of, and what the cluster has otherwise than the profile wants.
-async fn warn(
-    session: &Session,
-    engine: &Engine,
-    wanted: &Profile,
-    observed: &Observed,
-    plan: &Plan,
-) -> Result<(), Failure> {
-    let differs = match observed.cluster {
-        State::Running { .. } => cluster::differences(engine, &wanted.cluster).await?,
-        _ => Vec::new(),
-    };
-    for text in differs.iter().chain(&plan.warnings) {
-        session.events.warn(text);
-    }
-    Ok(())
-}
-
-/// Each pass found the cluster changed by somebody else.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[error("the cluster `{cluster}` kept changing while the work went on")]
-#[diagnostic(code(coracle::cli::restless), help("run the same command again; `coracle cluster list` shows its state"))]
-struct Restless {
-    cluster: String,
-}
-
-impl Classified for Restless {
-    fn kind(&self) -> Kind {
-        Kind::Work
-    }
-}
-
-/// Another profile took the port between our look and our write.
-fn lost_node_port(failure: &Failure) -> bool {
-    has_code(failure, "coracle::deploy::node_port_taken")
-}
-
-fn has_code(failure: &Failure, code: &str) -> bool {
-    failure.report.code().is_some_and(|found| found.to_string() == code)
+    let converged = converge::converge(session, &engine, &profile, request).await?;
+    drop(lock);
+    report(session, &engine, &converged).await
 }
 
 /// Has the engine fetch the newest of every base image and every image that is not built, so
@@ -179,44 +106,9 @@ fn fresh_suffix() -> String {
     format!("{:08x}", now.as_secs())
 }
 
-/// What the passes did, by name.
-#[derive(Debug, Default)]
-struct Done {
-    built: Vec<String>,
-    loaded: BTreeSet<String>,
-    applied: usize,
-    removed: usize,
-    steps: usize,
-}
-
-impl Done {
-    fn add(&mut self, plan: &Plan) {
-        self.steps += plan.steps.len();
-        for step in &plan.steps {
-            match &step.action {
-                Action::Build { service, .. } => self.built.push(service.clone()),
-                Action::Load { names } => self.loaded.extend(names.iter().cloned()),
-                Action::Apply { objects } => self.applied += objects.len(),
-                Action::Prune { objects } => self.removed += objects.len(),
-                _ => {}
-            }
-        }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        json!({"built": self.built, "loaded": self.loaded, "applied": self.applied, "removed": self.removed})
-    }
-}
-
 /// Says where each service is reached, and that nothing had to change where that is so.
-async fn report(
-    session: &Session,
-    engine: &Engine,
-    profile: &Profile,
-    observed: &Observed,
-    plan: &Plan,
-    done: &Done,
-) -> Result<Answer, Failure> {
+async fn report(session: &Session, engine: &Engine, converged: &Converged) -> Result<Answer, Failure> {
+    let Converged { looked: Looked { profile, observed, plan }, done } = converged;
     if done.steps == 0 {
         session.events.info(nothing_to_do(profile, plan.extent));
     }
@@ -241,9 +133,14 @@ async fn report(
         }
     }
     let json = json!({
-        "profile": profile.name, "cluster": profile.cluster.name, "changed": done.json(), "services": services,
+        "profile": profile.name, "cluster": profile.cluster.name, "changed": changed(done), "services": services,
     });
     Ok(Answer { text: ui::table::lines(&rows), json })
+}
+
+/// What was done, for a program.
+fn changed(done: &Done) -> serde_json::Value {
+    json!({"built": done.built, "loaded": done.loaded, "applied": done.applied, "removed": done.removed})
 }
 
 fn nothing_to_do(profile: &Profile, extent: Extent) -> String {
@@ -259,5 +156,5 @@ fn nothing_to_do(profile: &Profile, extent: Extent) -> String {
 /// The answer of `build` and `load`: each image's local tag.
 fn images_answer(plan: &Plan, done: &Done) -> Answer {
     let rows: Vec<_> = plan.images.iter().map(|(name, tag)| vec![name.clone(), tag.clone()]).collect();
-    Answer { text: ui::table::lines(&rows), json: json!({"images": plan.images, "changed": done.json()}) }
+    Answer { text: ui::table::lines(&rows), json: json!({"images": plan.images, "changed": changed(done)}) }
 }

@@ -108,6 +108,8 @@ pub(crate) struct Asked {
     pub(crate) loads_only: bool,
     /// `--no-cache`: build these services anew; empty: all of them.
     pub(crate) rebuild: Option<Vec<String>>,
+    /// Services that keep the image they have, service → tag, whatever their context says by now.
+    pub(crate) pinned: BTreeMap<String, String>,
     /// `--pull`: base images that no build has seen count as new.
     pub(crate) pull: bool,
     /// The cluster was started in this run.

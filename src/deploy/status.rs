@@ -91,6 +91,11 @@ pub(crate) async fn observe(client: &kube::Client, profile: &Profile) -> Result<
     Ok(rows)
 }
 
+/// Returns how a service is, from what the watches have seen.
+pub(crate) fn of_seen(seen: &Seen, service: &Service) -> ServiceStatus {
+    of_service(seen, service, &Facts { now: jiff::Timestamp::now().as_second(), ..Facts::default() })
+}
+
 fn of_service(seen: &Seen, service: &Service, facts: &Facts) -> ServiceStatus {
     let (kind, workload) = find(seen, service);
     let status = ServiceStatus {

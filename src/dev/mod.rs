@@ -8,7 +8,9 @@
 //!
 //! File events are hints; the digests of what a container was seen to hold decide.
 
+pub(crate) mod local;
 pub(crate) mod machine;
+pub(crate) mod pods;
 pub(crate) mod rules;
 pub(crate) mod shown;
 pub(crate) mod tree;

@@ -50,8 +50,14 @@ pub(crate) struct LocalImage {
     pub(crate) architecture: String,
     /// TCP ports of its EXPOSE, base images included; sorted.
     pub(crate) exposed: Vec<u16>,
-    /// It has a CMD or an ENTRYPOINT.
-    pub(crate) has_command: bool,
+    /// Its ENTRYPOINT; empty if it has none.
+    pub(crate) entrypoint: Vec<String>,
+    /// Its CMD; empty if it has none.
+    pub(crate) command: Vec<String>,
+    /// `NAME=value`, base images included.
+    pub(crate) environment: Vec<String>,
+    /// Its STOPSIGNAL, such as `SIGQUIT` or `3`.
+    pub(crate) stop_signal: Option<String>,
     /// Bytes.
     pub(crate) size: u64,
     /// Digests of its layers, uncompressed, base first.
@@ -59,6 +65,13 @@ pub(crate) struct LocalImage {
     /// It is in containerd's store: with its own compressed layers, and the digest of its
     /// manifest or index as id; false: in the classic one (overlay2).
     pub(crate) in_containerd: bool,
+}
+
+impl LocalImage {
+    /// Whether a container of it runs something without being told what.
+    pub(crate) fn has_command(&self) -> bool {
+        !self.entrypoint.is_empty() || !self.command.is_empty()
+    }
 }
 
 /// Connects to the engine: at most 5 s, then the reason (absent, no permission, hung).
@@ -227,7 +240,10 @@ fn local_image(image: &ImageInspect) -> LocalImage {
         id: image.id.clone().unwrap_or_default(),
         architecture: image.architecture.clone().unwrap_or_default(),
         exposed,
-        has_command: [config.cmd, config.entrypoint].into_iter().flatten().any(|words| !words.is_empty()),
+        entrypoint: config.entrypoint.unwrap_or_default(),
+        command: config.cmd.unwrap_or_default(),
+        environment: config.env.unwrap_or_default(),
+        stop_signal: config.stop_signal,
         size: image.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
         diff_ids: image.root_fs.as_ref().and_then(|root| root.layers.clone()).unwrap_or_default(),
         in_containerd: in_containerd(image),

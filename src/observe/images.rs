@@ -92,6 +92,10 @@ fn settle_tag(profile: &Profile, key: &str, input: &mut BuildInput, own: &BTreeM
     // One that was built again from the same inputs has a suffix; the newest sorts last.
     let again = format!("{plain}-");
     let newest = own.iter().rfind(|(tag, _)| **tag == plain || tag.starts_with(&again));
+    if let Some(pinned) = asked.pinned.get(key).filter(|tag| own.contains_key(*tag)) {
+        (input.tag, input.built) = (pinned.clone(), true);
+        return;
+    }
     input.no_cache = asked.rebuilds(key);
     let fresh = || format!("{again}{}", asked.suffix);
     (input.tag, input.built) = match newest {
@@ -142,11 +146,11 @@ fn check_commands(profile: &Profile, inputs: &Inputs, there: &BTreeMap<String, L
     };
     for service in profile.services.iter().filter(silent) {
         let has_command = match &service.image {
-            ImageSource::Pull(reference) => there.get(reference).is_none_or(|image| image.has_command),
+            ImageSource::Pull(reference) => there.get(reference).is_none_or(LocalImage::has_command),
             ImageSource::Build(_) => {
                 let dockerfile = &inputs.builds[&service.key].dockerfile;
                 let inherited = match &dockerfile.base {
-                    Some(base) => there.get(base).is_none_or(|image| image.has_command),
+                    Some(base) => there.get(base).is_none_or(LocalImage::has_command),
                     None => false,
                 };
                 dockerfile.has_command || inherited

@@ -137,6 +137,27 @@ pub(crate) struct Service {
     pub(crate) sync: Sync,
     /// Whether the process is restarted after a sync; `None` leaves that to what is inferred.
     pub(crate) restart: Option<bool>,
+    /// Set by `dev` alone.
+    pub(crate) development: Option<Development>,
+}
+
+/// How `dev` deploys a service that it syncs files into. No file says it, and no other verb
+/// sets it, so what `render`, `up` and `promote` make never holds any of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Development {
+    /// The process runs under the helper, so that it can be restarted in place.
+    pub(crate) supervised: Option<Supervised>,
+}
+
+/// A process under the helper.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Supervised {
+    /// Where the helper is on every node.
+    pub(crate) helper: String,
+    /// What the container runs without it: ENTRYPOINT and CMD, or what the profile says.
+    pub(crate) argv: Vec<String>,
+    /// Name or number; `None` is SIGTERM.
+    pub(crate) stop_signal: Option<String>,
 }
 
 /// Which changed files `dev` copies into the running container.

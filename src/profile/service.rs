@@ -74,6 +74,7 @@ impl Resolver<'_> {
             patch: file.patch.map(Json::Object),
             sync,
             restart: file.restart,
+            development: None,
             kind,
         })
     }

@@ -6,6 +6,7 @@
 //! wait for each other (`after`) is the executor's: nothing of it is in the objects.
 
 mod config;
+mod development;
 mod network;
 mod output;
 mod patch;
@@ -14,7 +15,7 @@ mod seal;
 mod security;
 mod storage;
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
 mod workload;
 
 use std::collections::BTreeMap;

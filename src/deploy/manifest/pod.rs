@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::{Scope, config, network, nonempty, pull_policy, security, storage};
+use super::{Scope, config, development, network, nonempty, pull_policy, security, storage};
 use crate::deploy::object::IMAGE;
 use crate::profile::{self, ImageSource, Probe, ProbeCheck, Resources, WorkloadKind, interpolate};
 
@@ -16,6 +16,7 @@ pub(super) fn template(scope: &Scope) -> Value {
     let mut annotations: Map<String, Value> =
         scope.service.annotations.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
     annotations.insert(IMAGE.to_owned(), named_images(scope).into());
+    development::mark(scope, &mut annotations);
     json!({
         "metadata": {"labels": scope.labels(), "annotations": annotations},
         "spec": spec(scope),
@@ -40,19 +41,21 @@ fn spec(scope: &Scope) -> Value {
         "securityContext": security::pod(service.security.as_ref()),
         "nodeSelector": nonempty(json!(service.node_selector)),
         "tolerations": nonempty(json!(service.tolerations)),
-        "volumes": nonempty(storage::volumes(scope).into()),
+        "volumes": nonempty(storage::volumes(scope).into_iter().chain(development::volume(scope)).collect()),
     })
 }
 
 fn main(scope: &Scope) -> Value {
     let service = scope.service;
     let image = scope.image(&service.key);
+    let (command, args) = development::command(scope);
+    let mounts = storage::mounts(scope).into_iter().chain(development::mount(scope));
     json!({
         "name": service.key,
         "imagePullPolicy": policy(&image, matches!(service.image, ImageSource::Build(_))),
         "image": image,
-        "command": literal(service.command.as_deref()),
-        "args": literal(service.args.as_deref()),
+        "command": command,
+        "args": args,
         "env": nonempty(environment(scope, &[]).into()),
         "ports": nonempty(network::container_ports(scope).into()),
         "readinessProbe": service.readiness.as_ref().map(|p| probe(p, true)),
@@ -61,7 +64,7 @@ fn main(scope: &Scope) -> Value {
         "lifecycle": drain(scope),
         "resources": resources(&service.resources),
         "securityContext": security::container(service.security.as_ref()),
-        "volumeMounts": nonempty(storage::mounts(scope).into()),
+        "volumeMounts": nonempty(mounts.collect()),
     })
 }
 
@@ -121,7 +124,7 @@ fn unexpanded(text: &str) -> String {
     if text.contains("$(") || text.contains("$$") { text.replace('$', "$$") } else { text.to_owned() }
 }
 
-fn literal(words: Option<&[String]>) -> Value {
+pub(super) fn literal(words: Option<&[String]>) -> Value {
     words.map_or(Value::Null, |words| words.iter().map(|word| unexpanded(word)).collect())
 }
 

@@ -13,12 +13,13 @@ use serde_json::json;
 use super::{Material, Object, fill_images, render, seal};
 use crate::deploy::object::{IMAGE, RENDERED, SELF, TEMPLATE};
 use crate::profile::{
-    Build, Cluster, Container, Expose, ImageSource, Mount, Port, Probe, ProbeCheck, Profile, Protocol, ProviderName,
-    Resources, Rollout, SecretSource, Security, Service, Strategy, Sync, Volume, WorkloadKind,
+    Build, Cluster, Container, Development, Expose, ImageSource, Mount, Port, Probe, ProbeCheck, Profile, Protocol,
+    ProviderName, Resources, Rollout, SecretSource, Security, Service, Strategy, Supervised, Sync, Volume,
+    WorkloadKind,
 };
 
 /// A profile `demo` with these services and nothing else.
-pub(in crate::deploy) fn profile(services: Vec<Service>) -> Profile {
+pub(crate) fn profile(services: Vec<Service>) -> Profile {
     Profile {
         name: "demo".to_owned(),
         folder: PathBuf::from("/demo"),
@@ -42,7 +43,7 @@ pub(in crate::deploy) fn profile(services: Vec<Service>) -> Profile {
 }
 
 /// A built service with one port, as short as a profile can say it.
-pub(in crate::deploy) fn service(key: &str) -> Service {
+pub(crate) fn service(key: &str) -> Service {
     Service {
         key: key.to_owned(),
         name: key.to_owned(),
@@ -93,6 +94,7 @@ pub(in crate::deploy) fn service(key: &str) -> Service {
         patch: None,
         sync: Sync::Default,
         restart: None,
+        development: None,
     }
 }
 

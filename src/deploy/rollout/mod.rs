@@ -110,6 +110,22 @@ impl Watch {
         self
     }
 
+    /// Takes in what the watches say next; returns when something did change.
+    pub(crate) async fn changed(&mut self) -> Result<(), Error> {
+        let Some((kind, step)) = self.steps.recv().await else { return Err(lost()) };
+        self.seen.apply(kind, step);
+        // A list comes in many steps; look when they are all in.
+        while let Ok((kind, step)) = self.steps.try_recv() {
+            self.seen.apply(kind, step);
+        }
+        Ok(())
+    }
+
+    /// Returns what the watches have seen so far.
+    pub(crate) fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
     /// Waits until all are ready; the first that cannot become ready is the error.
     pub(crate) async fn ready(&mut self, session: &Session, awaited: &[Awaited]) -> Result<(), Error> {
         let generations = self.generations(awaited).await?;
@@ -167,14 +183,7 @@ impl Watch {
             tokio::select! {
                 biased;
                 () = session.cancel.cancelled() => return Err(interrupted(waits)),
-                step = self.steps.recv() => {
-                    let Some((kind, step)) = step else { return Err(lost()) };
-                    self.seen.apply(kind, step);
-                    // A list comes in many steps; look when they are all in.
-                    while let Ok((kind, step)) = self.steps.try_recv() {
-                        self.seen.apply(kind, step);
-                    }
-                }
+                changed = self.changed() => changed?,
                 _ = tick.tick() => {
                     let subjects: Vec<Subject<'_>> = waits.iter().filter(|wait| !wait.done).map(|wait| wait.awaited.subject()).collect();
                     facts.gather(&self.client, self.docker.as_ref(), &self.seen, &subjects).await;

@@ -45,7 +45,7 @@ async fn a_secret_is_mounted_and_a_failing_step_is_the_error() {
     assert!(built.steps >= 3, "{built:?}");
     let images = engine.local_images(&[tag.to_owned(), "coracle.local/none:1".to_owned()]).await.unwrap();
     assert_eq!(images.keys().collect::<Vec<_>>(), [tag]);
-    assert_eq!((images[tag].exposed.clone(), images[tag].has_command), (vec![8080], true));
+    assert_eq!((images[tag].exposed.clone(), images[tag].has_command()), (vec![8080], true));
     let again = build(&session, &engine, &request(folder.path(), tag)).await.unwrap();
     assert!(again.cached >= 2, "{again:?}");
     engine.docker.remove_image(tag, None::<bollard::query_parameters::RemoveImageOptions>, None).await.unwrap();

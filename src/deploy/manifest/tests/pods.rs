@@ -13,6 +13,33 @@ keys! {
         + container command[1]: "-c"
         + container command[2]: "echo $$HOME $$(X)"
     "#;
+    development_synced: web(|web| web.development = Some(Development { supervised: None })) => r#"
+        + deployment web spec template annotation coracle.dev/development: "synced"
+    "#;
+    development_supervised: web(|web| {
+        let argv = words(&["flask", "run", "$(X)"]);
+        let supervised = Supervised { helper: "/opt/helper-1".to_owned(), argv, stop_signal: Some("3".to_owned()) };
+        web.development = Some(Development { supervised: Some(supervised) });
+        web.command = Some(words(&["it is a part of argv"]));
+    }) => r#"
+        + deployment web spec template annotation coracle.dev/development: "supervised"
+        + container command[0]: "/.coracle/helper"
+        + container command[1]: "supervise"
+        + container command[2]: "--stop-signal"
+        + container command[3]: "3"
+        + container command[4]: "--grace-ms"
+        + container command[5]: "2000"
+        + container command[6]: "--"
+        + container command[7]: "flask"
+        + container command[8]: "run"
+        + container command[9]: "$$(X)"
+        + container volumeMounts[coracle-helper] mountPath: "/.coracle/helper"
+        + container volumeMounts[coracle-helper] name: "coracle-helper"
+        + container volumeMounts[coracle-helper] readOnly: true
+        + pod volumes[coracle-helper] hostPath path: "/opt/helper-1"
+        + pod volumes[coracle-helper] hostPath type: "File"
+        + pod volumes[coracle-helper] name: "coracle-helper"
+    "#;
     env: web(|web| web.env = vec![("B".to_owned(), "a$$b".to_owned()), ("A".to_owned(), "{x}".to_owned())]) => r#"
         + container env[B] name: "B"
         + container env[B] value: "a$$$$b"

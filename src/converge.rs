@@ -2,7 +2,7 @@
 //! `dev` have in common.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::cluster::{self, State};
 use crate::error::{Classified, Failure, Kind};
@@ -145,6 +145,12 @@ impl Classified for Restless {
     fn kind(&self) -> Kind {
         Kind::Work
     }
+}
+
+/// Makes the tag of an image that is built again differ from the one before, and sort after it.
+pub(crate) fn fresh_suffix() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{:08x}", now.as_secs())
 }
 
 /// Another profile took the port between our look and our write.

@@ -1,7 +1,7 @@
 //! `coracle up`, and its first steps on their own: `build` and `load`.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -67,7 +67,7 @@ pub(super) async fn converge(session: &Session, global: &Global, flags: &Flags) 
         loads_only: flags.extent == Extent::Load,
         rebuild: flags.building.no_cache.then(|| flags.services.clone()),
         pull: flags.building.pull,
-        suffix: fresh_suffix(),
+        suffix: converge::fresh_suffix(),
         contexts,
         ..Asked::default()
     };
@@ -98,12 +98,6 @@ async fn refresh_bases(session: &Session, engine: &Engine, profile: &Profile, as
     };
     let plan = Plan { steps: foreign.map(pull).collect(), ..Plan::default() };
     execute(session, engine, profile, &Observed::nothing(), &plan, None).await
-}
-
-/// Makes the tag of an image that is built again differ from the one before, and sort after it.
-fn fresh_suffix() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    format!("{:08x}", now.as_secs())
 }
 
 /// Says where each service is reached, and that nothing had to change where that is so.

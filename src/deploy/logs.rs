@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::Error;
+use super::backoff::Pauses;
 use super::live::selector;
 use super::object::{Object, SERVICE};
 use super::request::{Resource, list};
@@ -149,7 +150,7 @@ fn params(life: &Life, options: &Options, follow: bool) -> LogParams {
 async fn follow(client: &kube::Client, profile: &Profile, selector: &str, options: &Options, sink: mpsc::Sender<Line>) {
     let api = Api::<Pod>::namespaced(client.clone(), &profile.namespace);
     let config = watcher::Config::default().labels(selector);
-    let mut pods = std::pin::pin!(watcher(api.clone(), config).default_backoff());
+    let mut pods = std::pin::pin!(watcher(api.clone(), config).backoff(Pauses::default()));
     let mut newest: BTreeMap<(String, String), mpsc::UnboundedSender<Life>> = BTreeMap::new();
     let mut readers = JoinSet::new();
     let mut first = true;

@@ -6,6 +6,7 @@
 //! workload is not ready. Read [`object::Object`] first.
 
 pub(crate) mod apply;
+mod backoff;
 pub(crate) mod client;
 pub(crate) mod compare;
 mod error;

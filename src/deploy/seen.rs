@@ -17,6 +17,8 @@ pub(crate) enum Step {
     Complete,
     Changed(Value),
     Gone(Value),
+    /// The watch broke; it begins again after a pause. What was seen stands.
+    Failed(String),
 }
 
 /// Events that are kept per object: enough for a reason, and bounded.
@@ -36,6 +38,7 @@ impl Seen {
     /// Takes in one step of the watch of `kind`.
     pub(crate) fn apply(&mut self, kind: &str, step: Step) {
         match step {
+            Step::Failed(_) => {}
             Step::Begin => {
                 self.listing.insert(kind.to_owned(), BTreeSet::new());
             }

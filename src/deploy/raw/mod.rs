@@ -97,6 +97,11 @@ pub(crate) fn read(profile: &Profile) -> Result<Vec<Document>, Error> {
     Ok(documents)
 }
 
+/// Returns the manifest files that are there now.
+pub(crate) fn paths(profile: &Profile) -> Vec<PathBuf> {
+    profile.manifests.iter().flat_map(|pattern| glob::expand(&profile.folder, pattern)).collect()
+}
+
 fn read_file(folder: &Path, file: &Path) -> Result<Vec<Document>, Box<Problem>> {
     let shown = file.strip_prefix(folder).unwrap_or(file).display().to_string();
     let unreadable = |why: &str| {

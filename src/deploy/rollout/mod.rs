@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Error;
+use super::backoff::Pauses;
 use super::explain::report::NotReady;
 use super::explain::{self, Facts, Severity, Subject, Trouble};
 use super::object::INSTANCE;
@@ -70,6 +71,8 @@ pub(crate) struct Watch {
     namespace: String,
     docker: Option<bollard::Docker>,
     seen: Seen,
+    /// Kind → why its watch does not get on.
+    troubles: BTreeMap<&'static str, String>,
     steps: mpsc::Receiver<(&'static str, Step)>,
     _tasks: Vec<AbortOnDropHandle<()>>,
 }
@@ -99,6 +102,7 @@ impl Watch {
             namespace: namespace.to_owned(),
             docker: None,
             seen: Seen::default(),
+            troubles: BTreeMap::new(),
             steps,
             _tasks: tasks,
         })
@@ -113,12 +117,27 @@ impl Watch {
     /// Takes in what the watches say next; returns when something did change.
     pub(crate) async fn changed(&mut self) -> Result<(), Error> {
         let Some((kind, step)) = self.steps.recv().await else { return Err(lost()) };
-        self.seen.apply(kind, step);
+        self.apply(kind, step);
         // A list comes in many steps; look when they are all in.
         while let Ok((kind, step)) = self.steps.try_recv() {
-            self.seen.apply(kind, step);
+            self.apply(kind, step);
         }
         Ok(())
+    }
+
+    fn apply(&mut self, kind: &'static str, step: Step) {
+        match &step {
+            Step::Failed(why) => drop(self.troubles.insert(kind, why.clone())),
+            // The attempt alone proves nothing.
+            Step::Begin => {}
+            _ => drop(self.troubles.remove(kind)),
+        }
+        self.seen.apply(kind, step);
+    }
+
+    /// Returns why nothing new can be seen, while the API server does not answer.
+    pub(crate) fn trouble(&self) -> Option<&str> {
+        self.troubles.values().next().map(String::as_str)
     }
 
     /// Returns what the watches have seen so far.
@@ -289,7 +308,7 @@ async fn watch(
 ) {
     let api = kube::Api::<DynamicObject>::namespaced_with(client, &namespace, &resource.api);
     let config = watcher::Config { label_selector: selector, ..watcher::Config::default() };
-    let mut stream = std::pin::pin!(watcher(api, config).default_backoff());
+    let mut stream = std::pin::pin!(watcher(api, config).backoff(Pauses::default()));
     let plain = |object: DynamicObject| serde_json::to_value(object).unwrap_or_default();
     while let Some(event) = stream.next().await {
         let step = match event {
@@ -301,7 +320,7 @@ async fn watch(
             // It begins anew after a pause; the deadline is the workload's.
             Err(error) => {
                 tracing::debug!(kind, %error, "watch");
-                continue;
+                Step::Failed(crate::ui::sanitize::line(&error.to_string()))
             }
         };
         if steps.send((kind, step)).await.is_err() {

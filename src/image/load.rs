@@ -4,11 +4,12 @@
 //! under another name; or most of it is, and the engine pushes only the layers that are missing
 //! to a receiver in this process, which go on as an archive that leaves out what the node holds
 //! (`delta`); or the engine exports the whole image as one stream, handed to all nodes that
-//! lack the same ones at once (`export`). Nodes are spoken to through a shell in each that stays
-//! open (`shell`). What `ctr` says is not believed: each node is asked for each image.
+//! lack the same ones at once (`export`). Nodes are spoken to through a command in each that stays
+//! open: to containerd itself (`containerd`), or else to a shell (`shell`). What `ctr` says is not believed: each node is asked for each image.
 //! The short ways may be surprised; the full load is then made, once.
 
 mod archive;
+mod containerd;
 mod decide;
 mod delta;
 mod export;
@@ -29,7 +30,7 @@ use futures_util::future::{join_all, try_join_all};
 
 use self::decide::{Wanted, Way};
 use self::inventory::Inventory;
-pub(crate) use self::node::on_node;
+pub(crate) use self::node::{on_node, remove_names};
 pub(crate) use self::push::{is_live, receiver_of};
 pub(crate) use self::shell::Nodes;
 use super::engine::{Engine, LocalImage, go_architecture};

@@ -16,7 +16,7 @@ use crate::observe::{self, Asked, Contexts, Observed};
 use crate::plan::{self, Action, Extent, Options, Plan};
 use crate::profile::{Profile, interpolate};
 use crate::session::Session;
-use crate::{ports, ui};
+use crate::{deploy, ports, ui};
 
 /// One pass starts what is stopped, one does the work, one more makes up for a node port that
 /// another profile took in between.
@@ -151,7 +151,7 @@ impl Classified for Restless {
 
 /// Another profile took the port between our look and our write.
 fn lost_node_port(failure: &Failure) -> bool {
-    has_code(failure, "coracle::deploy::node_port_taken")
+    matches!(failure.report.downcast_ref(), Some(deploy::Error::PortTaken { .. }))
 }
 
 fn has_code(failure: &Failure, code: &str) -> bool {
@@ -260,4 +260,18 @@ fn nothing_to_do(profile: &Profile, extent: Extent) -> String {
 fn images_answer(plan: &Plan, done: &Done) -> Answer {
     let rows: Vec<_> = plan.images.iter().map(|(name, tag)| vec![name.clone(), tag.clone()]).collect();
     Answer { text: ui::table::lines(&rows), json: json!({"images": plan.images, "changed": done.json()}) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deploy::Words;
+
+    #[test]
+    fn a_port_that_another_profile_took_is_looked_for_again() {
+        let (what, owner) = ("Service `web`".to_owned(), "service `web` of namespace `other`".to_owned());
+        let source = Words::new("spec.ports[0].nodePort: Invalid value: 30000: provided port is already allocated");
+        assert!(lost_node_port(&deploy::Error::PortTaken { what, port: 30000, owner, source }.into()));
+        assert!(!lost_node_port(&Restless { cluster: "coracle".to_owned() }.into()));
+    }
 }

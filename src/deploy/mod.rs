@@ -28,3 +28,5 @@ mod testing;
 pub(crate) mod usage;
 
 pub(crate) use error::Error;
+#[cfg(test)]
+pub(crate) use error::Words;

@@ -43,6 +43,9 @@ use crate::session::Session;
 /// is surprised, and made in full.
 const FRESH: Duration = Duration::from_secs(3);
 
+/// How often a node's progress is told: often enough for an eye.
+const TELL_EVERY: Duration = Duration::from_millis(100);
+
 /// Returns the names of the images that each node holds whole, as containerd spells them
 /// (`coracle.local/shop/web:0123456789ab`). Reads only.
 pub(crate) async fn observe_nodes(

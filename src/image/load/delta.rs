@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::future::{join_all, try_join_all};
 use tokio::sync::{mpsc, watch};
@@ -20,13 +20,10 @@ use super::containerd::{self, Client};
 use super::decide::{self, Way};
 use super::inventory::{self, Inventory};
 use super::known::Known;
-use super::push::{Held, Pushed, push, sweep_leftovers};
+use super::push::{Held, Pushed, Source, push, sweep_leftovers};
 use super::shell::{self, Feed};
-use super::{Work, named};
+use super::{TELL_EVERY, Work, named};
 use crate::event::{Progress, Subject, Unit};
-
-/// How often a node's progress is told: often enough for an eye.
-const TELL_EVERY: Duration = Duration::from_millis(100);
 
 /// Exit codes of a node's script, which no command in it has.
 const NOT_NAMED: i64 = 91;
@@ -123,7 +120,8 @@ async fn pushed(work: &Work<'_>, ways: &BTreeMap<String, Vec<(String, Way)>>) ->
             images.into_iter().map(|(tag, nodes)| (work.wanted[tag].diff_ids.as_slice(), nodes)).collect();
         let held: Held = decide::held(&images, known.iter());
         let (_sender, held) = watch::channel(Some(Arc::new(held)));
-        let pushing = push(work.session, work.engine, &tags, architecture, held);
+        let sources: Vec<Source<'_>> = tags.iter().map(|tag| work.wanted[tag].source()).collect();
+        let pushing = push(work.session, work.engine, &sources, architecture, held);
         let (pushed, ()) = tokio::join!(pushing, sweep_leftovers(work.engine));
         let pushed = pushed?;
         Ok::<_, Error>((tags, pushed))

@@ -8,13 +8,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use super::super::Error;
+use super::super::digest::sha256;
 use super::super::engine::Engine;
 use super::super::error::Cause;
 use super::super::own::HOST;
-use super::super::wire::hex;
 use super::containerd::{self, Client};
 use super::shell::{self, ANSWER};
 
@@ -145,32 +143,27 @@ impl Inventory {
     /// the chain at the configuration when the last layer is unpacked; `ctr images check` asks
     /// for blobs, which a node may well have discarded. An image without any layer has no chain.
     pub(super) fn is_whole(&self, name: &str) -> bool {
-        self.targets.get(name).is_some_and(|target| self.unpacked(target, 3))
+        self.targets.get(name).is_some_and(|target| self.any_config(target, 3, &|chain| self.chains.contains(chain)))
     }
 
     /// Returns whether containerd notes at an image's configuration that it unpacked it: enough
     /// right after an import, before anything can have been collected.
     pub(super) fn was_unpacked(&self, name: &str) -> bool {
-        self.targets.get(name).is_some_and(|target| self.noted(target, 3))
-    }
-
-    /// `depth`: index, manifest, config.
-    fn noted(&self, digest: &str, depth: u8) -> bool {
-        let Some(blob) = self.blobs.get(digest).filter(|_| depth > 0) else { return false };
-        blob.chain.is_some() || blob.refers.iter().any(|digest| self.noted(digest, depth - 1))
+        self.targets.get(name).is_some_and(|target| self.any_config(target, 3, &|_| true))
     }
 
     /// Returns whether the image with this configuration is there whole, under the name that
     /// CRI gives it.
     pub(super) fn has_config(&self, digest: &str) -> bool {
-        self.names.contains(digest) && self.unpacked(digest, 1)
+        self.names.contains(digest) && self.any_config(digest, 1, &|chain| self.chains.contains(chain))
     }
 
+    /// Whether a configuration that is reached from a blob has a chain noted that is `good`.
     /// `depth`: index, manifest, config.
-    fn unpacked(&self, digest: &str, depth: u8) -> bool {
+    fn any_config(&self, digest: &str, depth: u8, good: &impl Fn(&str) -> bool) -> bool {
         let Some(blob) = self.blobs.get(digest).filter(|_| depth > 0) else { return false };
-        blob.chain.as_ref().is_some_and(|chain| self.chains.contains(chain))
-            || blob.refers.iter().any(|digest| self.unpacked(digest, depth - 1))
+        blob.chain.as_ref().is_some_and(|chain| good(chain))
+            || blob.refers.iter().any(|digest| self.any_config(digest, depth - 1, good))
     }
 }
 
@@ -180,7 +173,7 @@ pub(super) fn chain_ids(diff_ids: &[String]) -> Vec<String> {
     for diff_id in diff_ids {
         chains.push(match chains.last() {
             None => diff_id.clone(),
-            Some(below) => format!("sha256:{}", hex(&Sha256::digest(format!("{below} {diff_id}")))),
+            Some(below) => sha256(format!("{below} {diff_id}")),
         });
     }
     chains

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
 use super::known::Known;
-use super::push::{Held, push};
+use super::push::{Held, Source, push};
 use crate::image::engine::{Engine, LocalImage};
 use crate::session::Session;
 
@@ -51,7 +51,9 @@ async fn prime(session: &Session, engine: &Engine, tags: &BTreeSet<String>) {
     let held: Held = known.iter().map(|(digest, _, size)| (digest.to_owned(), size)).collect();
     for (architecture, tags) in unknown(&images, &known) {
         let (_sender, held) = watch::channel(Some(Arc::new(held.clone())));
-        match push(session, engine, &tags, &architecture, held).await {
+        let sources: Vec<_> =
+            tags.iter().map(|tag| Source { tag, id: &images[tag].id, in_containerd: false }).collect();
+        match push(session, engine, &sources, &architecture, held).await {
             Ok(_) => tracing::debug!("primed {tags:?}"),
             Err(error) => tracing::debug!("priming {tags:?}: {error}"),
         }

@@ -19,8 +19,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
 use super::super::Error;
+use super::super::digest::hex;
 use super::super::engine::{Engine, Input, Ran, keep_last};
-use super::super::wire::hex;
 use super::containerd::Link;
 use super::inventory::Inventory;
 

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use futures_util::future::{join_all, try_join_all};
 use tokio::sync::{mpsc, watch};
+use tonic::Status;
 
 use super::super::Error;
 use super::super::engine::{Ran, is_disk_full};
@@ -159,21 +160,18 @@ async fn one(work: &Work<'_>, node: &str, ways: &[(String, Way)], layers: &Layer
         let stream = archive.stream(layers.pushed.clone());
         told(work, node, size, images.len(), stream)
     };
-    let inventory = match containerd::client(work.engine, node).await? {
-        Some(client) => {
-            let feed = (!images.is_empty()).then(feed);
-            quickly(work, node, ways, &client, (&names, feed, &architectures)).await?
-        }
-        None => {
-            let ran = if images.is_empty() {
-                shell::run(work.engine, node, &script(&names, None, &all), shell::ANSWER).await?
-            } else {
-                let script = script(&names, Some((size, &architectures)), &all);
-                shell::feed(work.engine, node, &script, size, feed()).await?
-            };
-            judge(&ran, node, ways)?;
-            Arc::new(inventory::parse(&String::from_utf8_lossy(&ran.out)))
-        }
+    let inventory = if let Some(client) = containerd::client(work.engine, node).await? {
+        let feed = (!images.is_empty()).then(feed);
+        quickly(work, node, ways, &client, (&names, feed, &architectures)).await?
+    } else {
+        let ran = if images.is_empty() {
+            shell::run(work.engine, node, &script(&names, None, &all), shell::ANSWER).await?
+        } else {
+            let script = script(&names, Some((size, &architectures)), &all);
+            shell::feed(work.engine, node, &script, size, feed()).await?
+        };
+        judge(&ran, node, ways)?;
+        Arc::new(inventory::parse(&String::from_utf8_lossy(&ran.out)))
     };
     for (tag, _) in ways {
         if !inventory.was_unpacked(&work.wanted[tag].name) {
@@ -199,7 +197,8 @@ async fn quickly(
 ) -> Result<Arc<Inventory>, Trouble> {
     let done = async {
         for (from, to) in names {
-            client.tag(from, to).await?;
+            let tagged = tokio::time::timeout(shell::ANSWER, client.tag(from, to)).await;
+            tagged.map_err(|_| Status::deadline_exceeded(format!("naming {to} took too long")))??;
         }
         match feed {
             Some(feed) => client.import(architectures, feed).await,

@@ -12,7 +12,7 @@ use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Status, Streaming};
 use tonic_prost::ProstCodec;
 
-use super::super::shell::{Feed, STALLED, UNPACKED, mark};
+use super::super::shell::{ANSWER, Feed, STALLED, UNPACKED, mark};
 use super::{Client, api, request};
 
 const STREAM: &str = "/containerd.services.streaming.v1.Streaming/Stream";
@@ -28,30 +28,37 @@ impl Client {
         let (sender, messages) = mpsc::channel(4);
         let init = api::Any::of("containerd.services.streaming.v1.StreamInit", &api::StreamInit { id: id.clone() });
         sender.try_send(init).expect("the channel is new");
-        let mut grpc = self.ready().await?;
-        let codec = ProstCodec::default();
-        let stream = grpc.streaming(request(ReceiverStream::new(messages)), PathAndQuery::from_static(STREAM), codec);
-        let mut stream: Streaming<api::Any> = stream.await?.into_inner();
-        // The first answer says that the stream can be named.
-        if stream.message().await?.is_none() {
-            return Err(Status::aborted("containerd closed the stream of the archive"));
-        }
+        let opened = tokio::time::timeout(ANSWER, self.stream(messages)).await;
+        let mut stream = opened.map_err(|_| Status::deadline_exceeded("containerd opened no stream"))??;
         let window = Arc::new(Semaphore::new(0));
         let transfer = self.unary::<_, api::Empty>(TRANSFER, transfer(&id, architectures));
         let sent = sent(feed, sender, &window);
-        let fed = async {
+        let given = async {
             tokio::select! {
                 sent = sent => sent?,
-                ended = updated(&mut stream, &window) => ended?,
+                // Why the stream ended is said by the call.
+                _ended = updated(&mut stream, &window) => {}
             }
-            // What it is still sent on the stream is of no use; its answer is the call's.
             tokio::time::sleep(UNPACKED).await;
             Err::<(), _>(Status::deadline_exceeded(format!("no answer within {} s", UNPACKED.as_secs())))
         };
         tokio::select! {
             biased;
             done = transfer => done.map(drop),
-            fed = fed => fed,
+            ended = given => ended,
+        }
+    }
+
+    /// Opens the stream that begins with `messages`.
+    async fn stream(&self, messages: mpsc::Receiver<api::Any>) -> Result<Streaming<api::Any>, Status> {
+        let mut grpc = self.ready().await?;
+        let messages = request(ReceiverStream::new(messages));
+        let stream = grpc.streaming(messages, PathAndQuery::from_static(STREAM), ProstCodec::default()).await?;
+        let mut stream: Streaming<api::Any> = stream.into_inner();
+        // The first answer says that the stream can be named.
+        match stream.message().await? {
+            Some(_) => Ok(stream),
+            None => Err(Status::aborted("containerd closed the stream of the archive")),
         }
     }
 }

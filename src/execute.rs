@@ -44,6 +44,7 @@ struct Run<'a> {
     observed: &'a Observed,
     /// Image name → local tag; pulls add theirs.
     images: Mutex<BTreeMap<String, String>>,
+    primer: load::Primer,
     client: OnceCell<kube::Client>,
     /// Opened before the first write, so that nothing is missed.
     watch: AsyncMutex<Option<Watch>>,
@@ -82,6 +83,7 @@ pub(crate) async fn execute(
         profile,
         observed,
         images: Mutex::new(plan.images.clone()),
+        primer: load::Primer::default(),
         client: OnceCell::new(),
         watch: AsyncMutex::new(None),
         // Of this machine; the engine's is the same, mostly, and has a bound of its own.
@@ -278,6 +280,7 @@ impl Run<'_> {
             };
             self.session.events.send(Event::End { subject, outcome, took: start.elapsed() });
         }
+        self.primer.add(missing.into_values().flatten());
         match result {
             Ok(()) => Ok(()),
             Err(error) => Err(Box::pin(error.weighed(self.engine)).await.into()),
@@ -307,7 +310,11 @@ impl Run<'_> {
         self.watch(client).await?;
         let mut watch = self.watch.lock().await;
         let watch = watch.as_mut().expect("it was opened above");
-        Ok(watch.ready(self.session, &awaited).await?)
+        tokio::select! {
+            biased;
+            ready = watch.ready(self.session, &awaited) => Ok(ready?),
+            never = self.primer.prime(self.session, self.engine) => match never {},
+        }
     }
 
     /// Makes sure that what is printed can be opened. What does not answer is told, and is no

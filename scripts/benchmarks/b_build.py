@@ -25,7 +25,7 @@ class Build(Benchmark):
         random_file(self.context / "top", MB)
         (self.context / "Dockerfile").write_text(DOCKERFILE)
         self.workspace.write({"x": {"build": "x", "expose": "cluster"}})
-        for who, build in {"ours": self.ours, **self.peers()}.items():
+        for who, build in self.everybody().items():
             build()
             self.verify(who)
 

@@ -21,6 +21,6 @@ class FirstEdit(Cold):
 
     def reset(self, who):
         super().reset(who)
-        {"ours": self.ours, **self.peers()}[who]()
+        self.everybody()[who]()
         self.pair.verify(who)
         self.pair.expect(who, [self.x.fresh_top()])

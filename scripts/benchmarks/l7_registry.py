@@ -23,7 +23,7 @@ class LocalRegistry(SteadyLoop):
         for who in ("ours", PEER):
             for _ in range(2):
                 self.reset(who)
-                {"ours": self.ours, **self.peers()}[who]()
+                self.everybody()[who]()
 
     def peers(self):
         return {PEER: self._push_and_pull}

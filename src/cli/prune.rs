@@ -210,8 +210,10 @@ async fn remove(session: &Session, engine: &Engine, things: &[(Thing, u64)]) -> 
         let bytes = match thing {
             Thing::Image(Item::Engine { name, .. }) if stays.contains(name) => None,
             Thing::Image(Item::Node { node, .. }) if failed.contains(node) => None,
-            Thing::Image(Item::Cache { records, .. }) => told(session, engine.prune_cache(records).await.map(Some)),
-            Thing::Cluster(name) => told(session, clear(session, engine, name).await),
+            Thing::Image(Item::Cache { records, .. }) => {
+                told(session, words::BUILD_CACHE, engine.prune_cache(records).await.map(Some))
+            }
+            Thing::Cluster(name) => told(session, name, clear(session, engine, name).await),
             Thing::File(path) => files::remove(session, path).then_some(*bytes),
             Thing::Image(_) => Some(*bytes),
         };
@@ -221,9 +223,9 @@ async fn remove(session: &Session, engine: &Engine, things: &[(Thing, u64)]) -> 
 }
 
 /// Tells why something stays; what is gone already is reported all the same.
-fn told(session: &Session, result: Result<Option<u64>, impl Into<Failure>>) -> Option<u64> {
+fn told(session: &Session, what: &str, result: Result<Option<u64>, impl Into<Failure>>) -> Option<u64> {
     result.unwrap_or_else(|error| {
-        session.events.warn(words::not_swept(&error.into().report.to_string()));
+        session.events.warn(words::not_looked_at(what, &error.into().report.to_string()));
         None
     })
 }

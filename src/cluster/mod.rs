@@ -110,6 +110,13 @@ pub(crate) async fn node_names(engine: &Engine, name: &str) -> Result<Vec<String
     Ok(names(&ours(name, node::nodes(engine, Some(name)).await?)?))
 }
 
+/// Returns the names of the nodes that run, of all clusters of ours.
+pub(crate) async fn running_nodes(engine: &Engine) -> Result<Vec<String>, Error> {
+    let mut nodes = node::nodes(engine, None).await?;
+    nodes.retain(|node| node.ours && node.running);
+    Ok(names(&nodes))
+}
+
 /// Returns the nodes of the cluster `name` if all of them are ours.
 fn ours(name: &str, nodes: Vec<Node>) -> Result<Vec<Node>, Error> {
     if nodes.iter().all(|node| node.ours) { Ok(nodes) } else { Err(Error::Foreign { name: name.to_owned() }) }

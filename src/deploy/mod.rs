@@ -29,3 +29,5 @@ mod testing;
 pub(crate) mod usage;
 
 pub(crate) use error::Error;
+#[cfg(test)]
+pub(crate) use error::Words;

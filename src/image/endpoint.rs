@@ -126,7 +126,7 @@ fn context_name(surroundings: &Surroundings) -> Result<Option<(String, &'static 
 
 fn from_context(surroundings: &Surroundings, name: &str, chosen: &'static str) -> Result<Endpoint, Error> {
     let contexts = config_folder(surroundings).join("contexts");
-    let folder = super::wire::hex(&Sha256::digest(name.as_bytes()));
+    let folder = super::digest::hex(&Sha256::digest(name.as_bytes()));
     let path = contexts.join("meta").join(&folder).join("meta.json");
     let unknown = || Error::UnknownContext {
         name: name.to_owned(),

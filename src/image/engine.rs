@@ -13,7 +13,7 @@ use bollard::models::ImageInspect;
 use bollard::query_parameters::TagImageOptionsBuilder;
 use futures_util::future::join_all;
 
-pub(super) use exec::{Input, Ran, keep_last};
+pub(super) use exec::{Attached, Input, Ran, keep_last};
 pub(crate) use fault::Error;
 pub(super) use fault::{cause_of, is_disk_full};
 

@@ -4,11 +4,12 @@
 //! under another name; or most of it is, and the engine pushes only the layers that are missing
 //! to a receiver in this process, which go on as an archive that leaves out what the node holds
 //! (`delta`); or the engine exports the whole image as one stream, handed to all nodes that
-//! lack the same ones at once (`export`). Nodes are spoken to through a shell in each that stays
-//! open (`shell`). What `ctr` says is not believed: each node is asked for each image.
+//! lack the same ones at once (`export`). Nodes are spoken to through a command in each that stays
+//! open: to containerd itself (`containerd`), or else to a shell (`shell`). What `ctr` says is not believed: each node is asked for each image.
 //! The short ways may be surprised; the full load is then made, once.
 
 mod archive;
+mod containerd;
 mod decide;
 mod delta;
 mod export;
@@ -17,6 +18,7 @@ mod full;
 mod inventory;
 mod known;
 mod node;
+mod prime;
 mod push;
 mod receiver;
 mod shell;
@@ -29,7 +31,8 @@ use futures_util::future::{join_all, try_join_all};
 
 use self::decide::{Wanted, Way};
 use self::inventory::Inventory;
-pub(crate) use self::node::on_node;
+pub(crate) use self::node::{on_node, remove_names};
+pub(crate) use self::prime::Primer;
 pub(crate) use self::push::{is_live, receiver_of};
 pub(crate) use self::shell::Nodes;
 use super::engine::{Engine, LocalImage, go_architecture};
@@ -39,6 +42,9 @@ use crate::session::Session;
 /// For how long what a node said it holds is taken for true. When it no longer is, the load
 /// is surprised, and made in full.
 const FRESH: Duration = Duration::from_secs(3);
+
+/// How often a node's progress is told: often enough for an eye.
+const TELL_EVERY: Duration = Duration::from_millis(100);
 
 /// Returns the names of the images that each node holds whole, as containerd spells them
 /// (`coracle.local/shop/web:0123456789ab`). Reads only.

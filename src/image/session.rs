@@ -38,7 +38,7 @@ use tonic::{Request, Response, Status};
 use self::files::Files;
 use self::transport::Transport;
 use super::endpoint::Endpoint;
-use super::wire;
+use super::{digest, wire};
 use crate::session::Surroundings;
 
 /// What a build may have of this machine.
@@ -84,7 +84,7 @@ impl Offer {
     /// share it, each would throw away what the other sent.
     fn shared_key(&self, name: &str) -> String {
         match &self.files {
-            Some(files) => wire::hex(&Sha256::digest([&files.identity(), name.as_bytes()].concat())[..16]),
+            Some(files) => digest::hex(&Sha256::digest([&files.identity(), name.as_bytes()].concat())[..16]),
             None => name.to_owned(),
         }
     }
@@ -145,7 +145,7 @@ fn new_id() -> String {
     use std::hash::{BuildHasher, RandomState};
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let seed = format!("{} {} {}", now.as_nanos(), std::process::id(), RandomState::new().hash_one(0));
-    wire::hex(&Sha256::digest(seed.as_bytes())[..16])
+    digest::hex(&Sha256::digest(seed.as_bytes())[..16])
 }
 
 #[derive(Debug, Clone)]

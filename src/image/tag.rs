@@ -87,7 +87,7 @@ pub(crate) fn digest(inputs: &Inputs<'_>) -> String {
     }
     all.option(inputs.ca);
     let digest = all.0.finalize();
-    digest[..6].iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+    super::digest::hex(&digest[..6])
 }
 
 /// Hashes values so that no two different sequences of them give the same bytes: each has

@@ -34,6 +34,9 @@ pub(crate) fn not_swept(why: &str) -> String {
     format!("images that nothing uses any more stay for now: {why}")
 }
 
+/// What a cleaning calls the engine's cache of build steps.
+pub(crate) const BUILD_CACHE: &str = "build cache";
+
 /// Returns that something was left out of a cleaning, and why.
 pub(crate) fn not_looked_at(what: &str, why: &str) -> String {
     format!("`{what}` is left as it is: {}", sanitize::line(why))

@@ -36,3 +36,23 @@ fn the_same_name_from_another_folder_is_refused() {
     assert_eq!(before, sandbox.settled_objects("e2e-same"), "a refused `up` wrote something");
     sandbox.coracle(&first, &["down"]).exits(0);
 }
+
+#[test]
+#[ignore = "needs docker and kind"]
+fn two_first_ups_of_different_profiles_get_different_ports() {
+    let sandbox = Sandbox::shared();
+    let folders = ["e2e-port-left", "e2e-port-right"].map(|name| sandbox.renamed_profile("timber", name));
+    // The cluster and the images are there, so that both come to the Services at the same time.
+    for folder in &folders {
+        sandbox.coracle(folder, &["cluster", "create", "--yes"]);
+        sandbox.coracle(folder, &["load"]).exits(0);
+    }
+    let ups = folders.each_ref().map(|folder| sandbox.start(folder, &["up"]));
+    for outcome in ups.map(|end| end()) {
+        outcome.exits(0);
+    }
+    for folder in &folders {
+        run_checks(&sandbox, folder);
+        sandbox.coracle(folder, &["down"]).exits(0);
+    }
+}

@@ -22,6 +22,7 @@ mod node;
 mod nodes;
 mod process;
 mod profiles;
+mod quick;
 mod random;
 mod receiver;
 mod refused;

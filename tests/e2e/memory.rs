@@ -10,12 +10,13 @@ use crate::service::answer;
 
 const LIMIT_KB: u64 = 100_000;
 
-/// Adds a layer of random bytes to an image. Committed, not built: a build would leave the
+/// Adds a layer of so many random megabytes to an image. Committed, not built: a build would leave the
 /// bytes in the engine's cache as well.
 #[track_caller]
-fn add_layer(base: &str, image: &str, size: &str) {
+fn add_layer(base: &str, image: &str, megabytes: u32) {
     let name = image.replace(':', "-");
-    let fill = format!("head -c {size} /dev/urandom >/{}", size.to_lowercase());
+    // Not every busybox's `head` knows units.
+    let fill = format!("dd if=/dev/urandom of=/random-{megabytes} bs=1M count={megabytes}");
     docker(&["run", "--name", &name, base, "sh", "-c", &fill]);
     docker(&["commit", &name, image]);
     docker(&["rm", &name]);
@@ -35,10 +36,10 @@ cluster: {name: CLUSTER}
     let folder = sandbox.folder("e2e-memory", &[("coracle.yaml", &profile.replace("IMAGE", "cold"))]);
     sandbox.coracle(&folder, &["cluster", "create"]).exits(0);
 
-    add_layer("busybox:latest", "e2e-memory:cold", "2G");
+    add_layer("busybox:latest", "e2e-memory:cold", 2048);
     load_within_limit(&sandbox, &folder);
     // Most of this one is on the node.
-    add_layer("e2e-memory:cold", "e2e-memory:delta", "600M");
+    add_layer("e2e-memory:cold", "e2e-memory:delta", 600);
     let folder = sandbox.folder("e2e-memory", &[("coracle.yaml", &profile.replace("IMAGE", "delta"))]);
     load_within_limit(&sandbox, &folder);
     drop(images);

@@ -49,6 +49,10 @@ impl Service {
         fs::write(path, text).unwrap();
     }
 
+    pub(crate) fn dockerfile(&self) -> String {
+        fs::read_to_string(self.folder.join("Dockerfile")).unwrap()
+    }
+
     /// Runs `up`, which must load exactly the services `loaded`.
     #[track_caller]
     pub(crate) fn up(&self, sandbox: &Sandbox, loaded: &[&str]) {

@@ -63,7 +63,7 @@ impl Memory {
             name.update((path.as_os_str().len() as u64).to_be_bytes());
             name.update(path.as_os_str().as_bytes());
         }
-        let name = name.finalize()[..16].iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+        let name = super::super::digest::hex(&name.finalize()[..16]);
         Some(Self { path: folder(cache).join(name) })
     }
 

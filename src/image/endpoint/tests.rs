@@ -25,7 +25,7 @@ impl Machine {
     }
 
     fn context(self, name: &str, host: &str) -> Self {
-        let hash = crate::image::wire::hex(&Sha256::digest(name.as_bytes()));
+        let hash = crate::image::digest::hex(&Sha256::digest(name.as_bytes()));
         let folder = self.home.path().join(".docker/contexts/meta").join(hash);
         std::fs::create_dir_all(&folder).unwrap();
         let meta = serde_json::json!({"Name": name, "Metadata": {}, "Endpoints": {"docker": {"Host": host}}});

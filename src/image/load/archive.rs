@@ -11,10 +11,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
-use super::super::wire::hex;
+use super::super::digest::sha256;
 use super::inventory::{Holds, Inventory};
 use super::push::{Layer, Pushed};
 use super::shell::Feed;
@@ -71,7 +70,7 @@ impl Archive {
             let image = &pushed[*at];
             archive.blob(&image.config_digest, image.config.clone());
             let manifest = archive.manifest(*at, image, node)?;
-            let digest = digest(&manifest);
+            let digest = sha256(&manifest);
             entries.push(json!({
                 "mediaType": MANIFEST, "digest": digest, "size": manifest.len(),
                 "annotations": {"io.containerd.image.name": name},
@@ -182,10 +181,6 @@ fn send(sender: &mpsc::Sender<Result<Bytes, String>>, layer: &Layer, size: u64) 
 
 fn named(layer: &Layer) -> serde_json::Value {
     json!({"mediaType": layer.media_type, "digest": layer.digest, "size": layer.size})
-}
-
-fn digest(bytes: &[u8]) -> String {
-    format!("sha256:{}", hex(&Sha256::digest(bytes)))
 }
 
 fn path(digest: &str) -> String {

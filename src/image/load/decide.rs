@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::inventory::Inventory;
-use super::push::Held;
+use super::push::{Held, Source};
 
 /// Up to this many missing bytes a push is quicker than an archive, even of the whole image.
 const LITTLE: u64 = 16 * 1024 * 1024;
@@ -25,6 +25,12 @@ pub(super) struct Wanted {
     pub(super) diff_ids: Vec<String>,
     /// Bytes of each layer, uncompressed; empty where the engine does not say.
     pub(super) sizes: Vec<u64>,
+}
+
+impl Wanted {
+    pub(super) fn source(&self) -> Source<'_> {
+        Source { tag: &self.tag, id: &self.id, in_containerd: self.in_containerd }
+    }
 }
 
 /// How an image gets into a node.

@@ -7,25 +7,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::future::{join_all, try_join_all};
 use tokio::sync::{mpsc, watch};
+use tonic::Status;
 
 use super::super::Error;
 use super::super::engine::{Ran, is_disk_full};
 use super::super::error::Cause;
 use super::archive::Archive;
+use super::containerd::{self, Client};
 use super::decide::{self, Way};
 use super::inventory::{self, Inventory};
 use super::known::Known;
-use super::push::{Held, Pushed, push, sweep_leftovers};
+use super::push::{Held, Pushed, Source, push, sweep_leftovers};
 use super::shell::{self, Feed};
-use super::{Work, named};
+use super::{TELL_EVERY, Work, named};
 use crate::event::{Progress, Subject, Unit};
-
-/// How often a node's progress is told: often enough for an eye.
-const TELL_EVERY: Duration = Duration::from_millis(100);
 
 /// Exit codes of a node's script, which no command in it has.
 const NOT_NAMED: i64 = 91;
@@ -122,7 +121,8 @@ async fn pushed(work: &Work<'_>, ways: &BTreeMap<String, Vec<(String, Way)>>) ->
             images.into_iter().map(|(tag, nodes)| (work.wanted[tag].diff_ids.as_slice(), nodes)).collect();
         let held: Held = decide::held(&images, known.iter());
         let (_sender, held) = watch::channel(Some(Arc::new(held)));
-        let pushing = push(work.session, work.engine, &tags, architecture, held);
+        let sources: Vec<Source<'_>> = tags.iter().map(|tag| work.wanted[tag].source()).collect();
+        let pushing = push(work.session, work.engine, &sources, architecture, held);
         let (pushed, ()) = tokio::join!(pushing, sweep_leftovers(work.engine));
         let pushed = pushed?;
         Ok::<_, Error>((tags, pushed))
@@ -156,15 +156,23 @@ async fn one(work: &Work<'_>, node: &str, ways: &[(String, Way)], layers: &Layer
     let names: Vec<_> = names.collect();
     let all: Vec<&str> = ways.iter().map(|(tag, _)| work.wanted[tag].name.as_str()).collect();
     work.engine.nodes.forget(node);
-    let ran = if images.is_empty() {
-        shell::run(work.engine, node, &script(&names, None, &all), shell::ANSWER).await?
-    } else {
-        let script = script(&names, Some((size, &architectures)), &all);
-        let feed = told(work, node, size, images.len(), archive.stream(layers.pushed.clone()));
-        shell::feed(work.engine, node, &script, size, feed).await?
+    let feed = || {
+        let stream = archive.stream(layers.pushed.clone());
+        told(work, node, size, images.len(), stream)
     };
-    judge(&ran, node, ways)?;
-    let inventory = inventory::parse(&String::from_utf8_lossy(&ran.out));
+    let inventory = if let Some(client) = containerd::client(work.engine, node).await? {
+        let feed = (!images.is_empty()).then(feed);
+        quickly(work, node, ways, &client, (&names, feed, &architectures)).await?
+    } else {
+        let ran = if images.is_empty() {
+            shell::run(work.engine, node, &script(&names, None, &all), shell::ANSWER).await?
+        } else {
+            let script = script(&names, Some((size, &architectures)), &all);
+            shell::feed(work.engine, node, &script, size, feed()).await?
+        };
+        judge(&ran, node, ways)?;
+        Arc::new(inventory::parse(&String::from_utf8_lossy(&ran.out)))
+    };
     for (tag, _) in ways {
         if !inventory.was_unpacked(&work.wanted[tag].name) {
             return Err(Trouble::Surprise(format!("{tag} is not whole there")));
@@ -174,6 +182,34 @@ async fn one(work: &Work<'_>, node: &str, ways: &[(String, Way)], layers: &Layer
         Some((name, _)) => Err(Trouble::Surprise(format!("{name} is another image there"))),
         None => Ok(()),
     }
+}
+
+/// What a node is to do: names to give, an archive to import, and for which architectures.
+type Task<'a> = (&'a [(&'a str, &'a str)], Option<Feed>, &'a BTreeSet<&'a str>);
+
+/// Does it through containerd's own API, and asks what the node holds then.
+async fn quickly(
+    work: &Work<'_>,
+    node: &str,
+    ways: &[(String, Way)],
+    client: &Client,
+    (names, feed, architectures): Task<'_>,
+) -> Result<Arc<Inventory>, Trouble> {
+    let done = async {
+        for (from, to) in names {
+            let tagged = tokio::time::timeout(shell::ANSWER, client.tag(from, to)).await;
+            tagged.map_err(|_| Status::deadline_exceeded(format!("naming {to} took too long")))??;
+        }
+        match feed {
+            Some(feed) => client.import(architectures, feed).await,
+            None => Ok(()),
+        }
+    };
+    if let Err(status) = done.await {
+        containerd::close(work.engine, node, &status).await;
+        return Err(trouble(status.message(), "containerd's import failed", node, ways));
+    }
+    Ok(inventory::ask(work.engine, node).await?)
 }
 
 /// Returns a node's script. `import`: the archive's bytes, and what it is for. `all`: the names that
@@ -200,16 +236,22 @@ pub(super) fn script(names: &[(&str, &str)], import: Option<(u64, &BTreeSet<&str
 /// Tells what an exit code means.
 fn judge(ran: &Ran, node: &str, ways: &[(String, Way)]) -> Result<(), Trouble> {
     let words = ran.words.trim();
-    match ran.code {
-        0 => Ok(()),
-        _ if is_disk_full(words) => {
-            let (node, images) = (node.to_owned(), named(&tags(ways)));
-            Err(Trouble::Error(Error::NodeFull { node, images, reclaimable: None, cause: Cause::new(words) }))
-        }
-        NOT_NAMED => Err(Trouble::Surprise(format!("`ctr images tag` failed: {words}"))),
-        NOT_IMPORTED => Err(Trouble::Surprise(format!("`ctr images import` failed: {words}"))),
-        code => Err(Trouble::Surprise(format!("the inventory exited with {code}: {words}"))),
+    let what = match ran.code {
+        0 => return Ok(()),
+        NOT_NAMED => "`ctr images tag` failed".to_owned(),
+        NOT_IMPORTED => "`ctr images import` failed".to_owned(),
+        code => format!("the inventory exited with {code}"),
+    };
+    Err(trouble(words, &what, node, ways))
+}
+
+/// Returns what a node's `words` mean: a full disk is full for a full load as well.
+fn trouble(words: &str, what: &str, node: &str, ways: &[(String, Way)]) -> Trouble {
+    if is_disk_full(words) {
+        let (node, images) = (node.to_owned(), named(&tags(ways)));
+        return Trouble::Error(Error::NodeFull { node, images, reclaimable: None, cause: Cause::new(words) });
     }
+    Trouble::Surprise(format!("{what}: {words}"))
 }
 
 /// Removes the names that a load may have left half done.

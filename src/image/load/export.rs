@@ -12,8 +12,8 @@ use super::super::engine::Engine;
 use super::super::wire;
 use super::filter::Filter;
 use super::full::Group;
-use super::named;
 use super::node::{self, Fault};
+use super::{TELL_EVERY, named};
 use crate::event::{Progress, Subject, Unit};
 use crate::session::Session;
 
@@ -44,8 +44,6 @@ pub(super) async fn stream(session: &Session, engine: &Engine, group: &Group) ->
 
 /// How long the engine may say nothing: a classic store writes the whole archive to its disk first.
 const SILENT: Duration = Duration::from_secs(600);
-/// How often a node's progress is told: often enough for an eye.
-const TELL_EVERY: Duration = Duration::from_millis(100);
 
 struct NodeFeed {
     /// None once the node no longer takes anything.

@@ -1,4 +1,5 @@
-//! What a node holds: names, blobs, unpacked layers. Asked in one round trip, read by one parse.
+//! What a node holds: names, blobs, unpacked layers. containerd is asked for it; where it cannot be,
+//! `ctr` is, in one round trip.
 //!
 //! A layer is held if its blob is there, under its own digest or a compressed one, or if it is
 //! there unpacked: kind's nodes discard blobs that they have unpacked. Unpacked layers are
@@ -7,12 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use super::super::Error;
+use super::super::digest::sha256;
 use super::super::engine::Engine;
 use super::super::error::Cause;
-use super::super::wire::hex;
+use super::super::own::HOST;
+use super::containerd::{self, Client};
 use super::shell::{self, ANSWER};
 
 /// Four questions at once, for each is mostly the start of `ctr`. A table of images is the slow
@@ -84,17 +85,42 @@ pub(super) enum Holds {
 
 /// Asks a node for all that it holds.
 pub(super) async fn ask(engine: &Engine, node: &str) -> Result<Arc<Inventory>, Error> {
+    let quickly = containerd::ask(engine, node, ANSWER, Client::inventory).await?;
+    let inventory = match quickly {
+        Some(inventory) => inventory,
+        None => ask_shell(engine, node).await?,
+    };
+    let inventory = Arc::new(inventory);
+    engine.nodes.keep(node, &inventory);
+    Ok(inventory)
+}
+
+async fn ask_shell(engine: &Engine, node: &str) -> Result<Inventory, Error> {
     let ran = shell::run(engine, node, SCRIPT, ANSWER).await?;
     if ran.code != 0 {
         let command = "ctr --namespace=k8s.io images ls".to_owned();
         return Err(Error::NodeCommand { node: node.to_owned(), command, cause: Cause::new(ran.words) });
     }
-    let inventory = Arc::new(parse(&String::from_utf8_lossy(&ran.out)));
-    engine.nodes.keep(node, &inventory);
-    Ok(inventory)
+    Ok(parse(&String::from_utf8_lossy(&ran.out)))
 }
 
 impl Inventory {
+    pub(super) fn add_image(&mut self, name: &str, target: &str) {
+        self.names.insert(name.to_owned());
+        if name.starts_with(HOST) {
+            self.targets.insert(name.to_owned(), target.to_owned());
+        }
+    }
+
+    /// `size` in bytes; `labels`: what containerd notes at the blob.
+    pub(super) fn add_blob<'a>(&mut self, digest: &str, size: u64, labels: impl Iterator<Item = (&'a str, &'a str)>) {
+        let blob = stored(size, labels);
+        if let Some(diff_id) = &blob.diff_id {
+            self.compressed.insert(diff_id.clone(), digest.to_owned());
+        }
+        self.blobs.insert(digest.to_owned(), blob);
+    }
+
     fn holds_blob(&self, diff_id: &str) -> Option<Holds> {
         if self.blobs.contains_key(diff_id) {
             return Some(Holds::Blob(diff_id.to_owned()));
@@ -117,32 +143,27 @@ impl Inventory {
     /// the chain at the configuration when the last layer is unpacked; `ctr images check` asks
     /// for blobs, which a node may well have discarded. An image without any layer has no chain.
     pub(super) fn is_whole(&self, name: &str) -> bool {
-        self.targets.get(name).is_some_and(|target| self.unpacked(target, 3))
+        self.targets.get(name).is_some_and(|target| self.any_config(target, 3, &|chain| self.chains.contains(chain)))
     }
 
     /// Returns whether containerd notes at an image's configuration that it unpacked it: enough
     /// right after an import, before anything can have been collected.
     pub(super) fn was_unpacked(&self, name: &str) -> bool {
-        self.targets.get(name).is_some_and(|target| self.noted(target, 3))
-    }
-
-    /// `depth`: index, manifest, config.
-    fn noted(&self, digest: &str, depth: u8) -> bool {
-        let Some(blob) = self.blobs.get(digest).filter(|_| depth > 0) else { return false };
-        blob.chain.is_some() || blob.refers.iter().any(|digest| self.noted(digest, depth - 1))
+        self.targets.get(name).is_some_and(|target| self.any_config(target, 3, &|_| true))
     }
 
     /// Returns whether the image with this configuration is there whole, under the name that
     /// CRI gives it.
     pub(super) fn has_config(&self, digest: &str) -> bool {
-        self.names.contains(digest) && self.unpacked(digest, 1)
+        self.names.contains(digest) && self.any_config(digest, 1, &|chain| self.chains.contains(chain))
     }
 
+    /// Whether a configuration that is reached from a blob has a chain noted that is `good`.
     /// `depth`: index, manifest, config.
-    fn unpacked(&self, digest: &str, depth: u8) -> bool {
+    fn any_config(&self, digest: &str, depth: u8, good: &impl Fn(&str) -> bool) -> bool {
         let Some(blob) = self.blobs.get(digest).filter(|_| depth > 0) else { return false };
-        blob.chain.as_ref().is_some_and(|chain| self.chains.contains(chain))
-            || blob.refers.iter().any(|digest| self.unpacked(digest, depth - 1))
+        blob.chain.as_ref().is_some_and(|chain| good(chain))
+            || blob.refers.iter().any(|digest| self.any_config(digest, depth - 1, good))
     }
 }
 
@@ -152,7 +173,7 @@ pub(super) fn chain_ids(diff_ids: &[String]) -> Vec<String> {
     for diff_id in diff_ids {
         chains.push(match chains.last() {
             None => diff_id.clone(),
-            Some(below) => format!("sha256:{}", hex(&Sha256::digest(format!("{below} {diff_id}")))),
+            Some(below) => sha256(format!("{below} {diff_id}")),
         });
     }
     chains
@@ -179,7 +200,8 @@ pub(super) fn parse(text: &str) -> Inventory {
             "KEY" if words.next_back() == Some("Committed") => drop(inventory.chains.insert(first.to_owned())),
             "DIGEST" => {
                 let size = words.next().map_or(0, rounded);
-                inventory.blobs.insert(first.to_owned(), stored(size, words.next_back().unwrap_or_default()));
+                let labels = words.next_back().unwrap_or_default();
+                inventory.add_blob(first, size, labels.split(',').filter_map(|label| label.split_once('=')));
             }
             "NAMES" => drop(inventory.names.insert(first.to_owned())),
             "SIZES" => {
@@ -191,15 +213,13 @@ pub(super) fn parse(text: &str) -> Inventory {
             _ => {}
         }
     }
-    let layers = inventory.blobs.iter().filter_map(|(digest, blob)| Some((blob.diff_id.clone()?, digest.clone())));
-    inventory.compressed = layers.collect();
     inventory
 }
 
-/// Returns a blob with what its labels say: `KEY=VALUE,…`, or `-`.
-fn stored(size: u64, labels: &str) -> Stored {
+/// Returns a blob with what its labels say.
+fn stored<'a>(size: u64, labels: impl Iterator<Item = (&'a str, &'a str)>) -> Stored {
     let mut blob = Stored { size, ..Stored::default() };
-    for (key, value) in labels.split(',').filter_map(|label| label.split_once('=')) {
+    for (key, value) in labels {
         let key = key.strip_prefix("containerd.io/").unwrap_or(key);
         if key == "uncompressed" {
             blob.diff_id = Some(value.to_owned());

@@ -13,8 +13,8 @@ use super::super::engine::{Engine, Input, Ran, is_disk_full};
 use super::super::error::Cause;
 use super::super::own::HOST;
 use super::inventory::Inventory;
-use super::named;
 use super::shell::{self, ANSWER, Feed, STALLED, UNPACKED};
+use super::{containerd, named};
 
 /// Why a node did not take a stream.
 #[derive(Debug)]
@@ -79,6 +79,11 @@ fn check(names: &BTreeSet<String>) -> String {
 /// Runs a shell script on a node, to its end.
 pub(crate) async fn on_node(engine: &Engine, node: &str, script: &str) -> Result<Ran, Error> {
     shell::run(engine, node, script, ANSWER).await
+}
+
+/// Removes names from a node the quick way. `None`: there is none, so it was not done, or not all.
+pub(crate) async fn remove_names(engine: &Engine, node: &str, names: &[String]) -> Result<Option<()>, Error> {
+    containerd::ask(engine, node, ANSWER, async |client| client.remove(names).await).await
 }
 
 /// Imports what comes over `feed`.

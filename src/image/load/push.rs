@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::try_join_all;
 use http_body_util::BodyExt;
 use hyper::{Method, Response};
 use serde::Deserialize;
@@ -68,25 +68,37 @@ pub(super) struct Layer {
     pub(super) data: Option<Blob>,
 }
 
+/// An image that is to be pushed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Source<'a> {
+    /// `coracle.local/shop/web:0123456789ab`.
+    pub(super) tag: &'a str,
+    /// What the engine calls it.
+    pub(super) id: &'a str,
+    pub(super) in_containerd: bool,
+}
+
 /// Pushes images (local tags) out of the engine into a receiver of our own, all at once.
 /// Returns one result per image, in order. `held` becomes `Some` once the nodes have
 /// answered. Dropping the future ends everything.
 pub(super) async fn push(
     session: &Session,
     engine: &Engine,
-    images: &[String],
+    images: &[Source<'_>],
     architecture: &str,
     held: watch::Receiver<Option<Arc<Held>>>,
 ) -> Result<Vec<Pushed>, Error> {
+    let configs = configs(images);
+    let images: Vec<String> = images.iter().map(|image| image.tag.to_owned()).collect();
     let failed = |fault: &dyn std::fmt::Display| Error::Push {
-        what: format!("the push of {}", named(images)),
+        what: format!("the push of {}", named(&images)),
         cause: Cause::new(fault.to_string()),
     };
     let place = Place::find().await.map_err(|error| failed(&error))?;
     let names: Vec<String> = (0..images.len()).map(|image| format!("{}:latest", place.repository(image))).collect();
     let untag = Untag::new(engine, names.clone());
     let tags = images.iter().zip(&names).map(async |(image, name)| engine.tag(image, name).await);
-    let (configs, _) = try_join(configs(engine, images), try_join_all(tags)).await?;
+    try_join_all(tags).await?;
     let one_platform = (configs.is_none() && engine.api >= PLATFORM).then_some(architecture);
     let scratch = Scratch::new(&session.surroundings.cache);
     let receiver = Receiver::open(place, Options { images: images.len(), configs, held, scratch });
@@ -109,16 +121,11 @@ pub(super) async fn push(
     Ok(arrived)
 }
 
-/// Returns the digests of the images' configurations where the engine names images by them.
-async fn configs(engine: &Engine, images: &[String]) -> Result<Option<BTreeSet<String>>, Error> {
-    let local = engine.local_images(images).await?;
-    if local.values().any(|image| image.in_containerd) {
-        return Ok(None);
-    }
-    match images.iter().find(|image| !local.contains_key(*image)) {
-        Some(image) => Err(Error::NotLocal { image: image.clone() }),
-        None => Ok(Some(local.into_values().map(|image| image.id).collect())),
-    }
+/// Returns the digests of the images' configurations where the engine names images by them. One
+/// that is another image by now brings a configuration that is none of these, and is refused.
+fn configs(images: &[Source<'_>]) -> Option<BTreeSet<String>> {
+    let classic = !images.iter().any(|image| image.in_containerd);
+    classic.then(|| images.iter().map(|image| image.id.to_owned()).collect())
 }
 
 /// Remembers the layers' diff ids. A memory that cannot be written costs time, not the load.

@@ -31,7 +31,7 @@ pub(super) use self::blob::{Blob, Scratch};
 pub(super) use self::registry::Options;
 use self::registry::Registry;
 pub(super) use self::route::{is_digest, is_hex};
-use super::super::wire;
+use super::super::digest;
 use super::push::Pushed;
 
 /// Connections at once; the engine makes a few for each image.
@@ -75,7 +75,7 @@ impl Place {
         let part = |byte: u8| 1 + byte % 254;
         let host = Ipv4Addr::new(127, part(host[0]), part(host[1]), part(host[2]));
         let listener = TcpListener::bind((host, 0)).await?;
-        Ok(Self { address: listener.local_addr()?, listener, token: wire::hex(token) })
+        Ok(Self { address: listener.local_addr()?, listener, token: digest::hex(token) })
     }
 
     /// Returns the repository that image number `image` is pushed to, without a tag.

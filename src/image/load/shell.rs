@@ -19,8 +19,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
 use super::super::Error;
+use super::super::digest::hex;
 use super::super::engine::{Engine, Input, Ran, keep_last};
-use super::super::wire::hex;
+use super::containerd::Link;
 use super::inventory::Inventory;
 
 /// Reads a mark, then a script up to the line that is the mark, and runs it in a shell of its
@@ -49,8 +50,10 @@ pub(super) type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, String>> + 
 pub(crate) struct Nodes(Arc<Mutex<BTreeMap<String, Arc<Node>>>>);
 
 #[derive(Default)]
-struct Node {
+pub(super) struct Node {
     shell: AsyncMutex<Option<Shell>>,
+    /// The quicker way to it.
+    pub(super) link: AsyncMutex<Link>,
     /// What the node held when it was last asked.
     seen: Mutex<Option<(Instant, Arc<Inventory>)>>,
 }
@@ -62,7 +65,7 @@ impl fmt::Debug for Nodes {
 }
 
 impl Nodes {
-    fn node(&self, name: &str) -> Arc<Node> {
+    pub(super) fn node(&self, name: &str) -> Arc<Node> {
         self.0.lock().expect("no holder panics").entry(name.to_owned()).or_default().clone()
     }
 
@@ -293,7 +296,7 @@ fn marked<'a>(text: &'a [u8], mark: &str) -> Option<(usize, &'a str)> {
 }
 
 /// Returns a word that no output has by chance.
-fn mark() -> String {
+pub(super) fn mark() -> String {
     use std::hash::{BuildHasher, RandomState};
     let word = |number: u8| RandomState::new().hash_one(number).to_be_bytes();
     format!("mark-{}{}", hex(&word(0)), hex(&word(1)))

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::Error;
 use super::super::engine::Engine;
 use super::super::error::Cause;
-use super::super::load::on_node;
+use super::super::load::{on_node, remove_names};
 use super::super::own::HOST;
 
 /// Between the answers of one script.
@@ -72,13 +72,17 @@ pub(crate) async fn remove(engine: &Engine, node: &str, names: &[String]) -> Res
     if names.is_empty() {
         return Ok(());
     }
-    let ran = on_node(engine, node, &script(names)).await?;
+    let quickly = remove_names(engine, node, names).await?;
+    let ran = match quickly {
+        Some(()) => None,
+        None => Some(on_node(engine, node, &script(names)).await?),
+    };
     // What it said before that it holds may be gone.
     engine.nodes.forget(node);
-    if ran.code == 0 {
-        return Ok(());
+    match ran.filter(|ran| ran.code != 0) {
+        None => Ok(()),
+        Some(ran) => Err(failed(node, &format!("ctr --namespace=k8s.io images rm {}", names.join(" ")), ran.words)),
     }
-    Err(failed(node, &format!("ctr --namespace=k8s.io images rm {}", names.join(" ")), ran.words))
 }
 
 fn failed(node: &str, command: &str, words: String) -> Error {

@@ -1,7 +1,7 @@
 //! Everything of ours in the engine and on nodes, and what of it would go: for `coracle prune`,
 //! and for the number that a full disk is answered with. Reads only.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bollard::models::ImageSummary;
@@ -17,6 +17,7 @@ use super::choose::{self, Age};
 use super::engine::{AT_ONCE, crowded};
 use super::node;
 use super::weight::{self, Layers, Record};
+use crate::cluster;
 
 /// How long the answer to a full disk may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -125,24 +126,12 @@ pub(crate) struct Reclaimable {
 /// not asked: what runs on a node is known to the node.
 pub(crate) async fn reclaimable(engine: &Engine) -> Option<Reclaimable> {
     let ask = async {
-        let nodes = own_nodes(engine).await?;
+        let nodes = cluster::running_nodes(engine).await.ok()?;
         survey(engine, &nodes).await.ok()
     };
     let survey = tokio::time::timeout(PATIENCE, ask).await.ok()??;
     let sum = |all| survey.going(&BTreeSet::new(), all).iter().map(|(_, bytes)| bytes).sum();
     Some(Reclaimable { some: sum(false), all: sum(true) })
-}
-
-/// Returns the nodes that run of clusters that are ours.
-async fn own_nodes(engine: &Engine) -> Option<Vec<String>> {
-    let filters = HashMap::from([("label".to_owned(), vec!["io.x-k8s.kind.cluster".to_owned()])]);
-    let options = ListContainersOptionsBuilder::new().filters(&filters).build();
-    let containers = engine.docker.list_containers(Some(options)).await.ok()?;
-    let ours = containers.into_iter().filter(|container| {
-        container.mounts.iter().flatten().any(|mount| mount.destination.as_deref() == Some("/etc/coracle"))
-    });
-    let name = |names: Vec<String>| names.into_iter().next().map(|name| name.trim_start_matches('/').to_owned());
-    Some(ours.filter_map(|container| container.names.and_then(name)).collect())
 }
 
 impl Survey {

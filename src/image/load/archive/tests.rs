@@ -9,11 +9,11 @@ fn pushed(layers: &[(&str, Option<&[u8]>)]) -> Pushed {
     let config = Bytes::from(format!("{{\"layers\":{}}}", layers.len()));
     let layer = |data: Option<&[u8]>| {
         let content = data.unwrap_or(b"held");
-        let (digest, size) = (digest(content), content.len() as u64);
+        let (digest, size) = (sha256(content), content.len() as u64);
         Layer { digest, size, media_type: COMPRESSED.to_owned(), data: data.map(Blob::of) }
     };
     Pushed {
-        config_digest: digest(&config),
+        config_digest: sha256(&config),
         config,
         diff_ids: layers.iter().map(|(diff_id, _)| (*diff_id).to_owned()).collect(),
         layers: layers.iter().map(|(_, data)| layer(*data)).collect(),
@@ -48,7 +48,7 @@ fn manifest(files: &BTreeMap<String, Vec<u8>>, at: usize) -> serde_json::Value {
     let entry = &index["manifests"][at];
     let digest_there = entry["digest"].as_str().unwrap();
     let content = &files[&path(digest_there)];
-    assert_eq!((digest(content), content.len() as u64), (digest_there.to_owned(), entry["size"].as_u64().unwrap()));
+    assert_eq!((sha256(content), content.len() as u64), (digest_there.to_owned(), entry["size"].as_u64().unwrap()));
     serde_json::from_slice(content).unwrap()
 }
 
@@ -65,8 +65,8 @@ async fn what_the_node_lacks_is_in_it_and_all_is_named() {
     let index = json(&files, "index.json");
     assert_eq!(index["manifests"][0]["annotations"]["io.containerd.image.name"], "coracle.local/s/a:1");
     let manifest = manifest(&files, 0);
-    assert_eq!(manifest["config"]["digest"], digest(&config));
-    assert_eq!(files[&path(&digest(&config))], config);
+    assert_eq!(manifest["config"]["digest"], sha256(&config));
+    assert_eq!(files[&path(&sha256(&config))], config);
     assert_eq!(manifest["layers"][0]["digest"], layers[0]);
     assert_eq!(manifest["layers"][0]["size"], large.len());
     assert_eq!(files[&path(&layers[0])], large);
@@ -102,11 +102,11 @@ async fn what_the_node_holds_is_named_as_it_holds_it() {
     };
     assert_eq!(layer(0), (TAR, ids[0].as_str(), 5000));
     assert_eq!(layer(1), (COMPRESSED, compressed.as_str(), 6000));
-    assert_eq!(layer(2), (COMPRESSED, digest(b"held by another node not").as_str(), 24));
-    assert_eq!(layer(3), (COMPRESSED, digest(b"top").as_str(), 3));
+    assert_eq!(layer(2), (COMPRESSED, sha256(b"held by another node not").as_str(), 24));
+    assert_eq!(layer(3), (COMPRESSED, sha256(b"top").as_str(), 3));
     // Of four layers one is sent.
     assert_eq!(files.len(), 5, "{:?}", files.keys());
-    assert!(files.contains_key(&path(&digest(b"top"))));
+    assert!(files.contains_key(&path(&sha256(b"top"))));
 }
 
 #[tokio::test]
@@ -139,5 +139,5 @@ async fn an_image_without_layers_is_one() {
 fn a_layer_that_nobody_has_is_told() {
     let images = vec![pushed(&[("sha256:d1", None)])];
     let lacks = Archive::new(&[("n:1", 0)], &images, &Inventory::default()).unwrap_err();
-    assert_eq!(lacks, Lacks { digest: digest(b"held") });
+    assert_eq!(lacks, Lacks { digest: sha256(b"held") });
 }

@@ -65,7 +65,7 @@ fn an_index_is_whole_if_a_manifest_of_it_is() {
 #[test]
 fn chains_are_as_the_specification_says() {
     let ids = ["sha256:a", "sha256:b"].map(str::to_owned);
-    let second = format!("sha256:{}", hex(&Sha256::digest("sha256:a sha256:b")));
+    let second = sha256("sha256:a sha256:b");
     assert_eq!(chain_ids(&ids), ["sha256:a".to_owned(), second]);
     assert!(chain_ids(&[]).is_empty());
     // Read from a node.

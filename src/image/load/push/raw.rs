@@ -3,11 +3,10 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 
-use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::image::wire;
+use crate::image::digest;
 
 /// A client for one repository: `127.a.b.c:PORT/TOKEN/N`.
 pub(in super::super) struct Raw {
@@ -94,7 +93,7 @@ fn parse(text: &str) -> Answer {
 }
 
 pub(in super::super) fn digest(bytes: &[u8]) -> String {
-    format!("sha256:{}", wire::hex(&Sha256::digest(bytes)))
+    digest::sha256(bytes)
 }
 
 /// Returns a manifest of an image.

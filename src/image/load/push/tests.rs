@@ -61,7 +61,10 @@ impl Played {
 
     async fn push(&self) -> Result<Vec<Pushed>, Error> {
         let (_sender, held) = watch::channel(Some(Arc::new(Held::new())));
-        push(&self.session, &self.engine, &["web:1".to_owned()], "amd64", held).await
+        let images = self.engine.local_images(&["web:1".to_owned()]).await.unwrap();
+        let (tag, image) = images.first_key_value().expect("the engine has it");
+        let source = Source { tag, id: &image.id, in_containerd: image.in_containerd };
+        push(&self.session, &self.engine, &[source], "amd64", held).await
     }
 
     /// Returns the requests of one method, without the name that differs each time.

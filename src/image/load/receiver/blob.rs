@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sha2::{Digest, Sha256};
 
-use super::super::super::wire;
+use super::super::super::digest;
 
 /// Bytes of one blob that stay in memory.
 const IN_MEMORY: usize = 8 << 20;
@@ -195,7 +195,7 @@ impl Upload {
             return Err(std::io::Error::other("an earlier part was cut short"));
         }
         self.flush().await?;
-        let digest = format!("sha256:{}", wire::hex(&self.hasher.finalize()));
+        let digest = digest::finished(self.hasher);
         let data = match self.file {
             Some(file) => Data::File(file),
             None => Data::Memory { bytes: self.bytes, _share: self.share },
@@ -234,7 +234,7 @@ mod tests {
         assert!(matches!(blob.0.data, Data::Memory { .. }));
 
         let (digest, blob) = received(&scratch, &large).await;
-        assert_eq!(digest, format!("sha256:{}", wire::hex(&Sha256::digest(&large))));
+        assert_eq!(digest, digest::sha256(&large));
         assert!(matches!(blob.0.data, Data::File(_)));
         // Twice and in step, as two nodes read it.
         let (mut one, mut two) = (blob.reader().unwrap(), blob.reader().unwrap());

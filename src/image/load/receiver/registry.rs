@@ -11,7 +11,6 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use hyper::{Method, Request, StatusCode};
-use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use super::answer::{Answer, plain, refuse, with};
@@ -19,8 +18,8 @@ use super::manifest::{self, Descriptor, Manifest};
 use super::route::{Route, is_digest, route};
 use super::uploads::Uploads;
 use super::{Blob, Fault, Scratch};
+use crate::image::digest;
 use crate::image::load::push::{Held, Layer, Pushed};
-use crate::image::wire;
 
 /// Bytes of a manifest: what the specification asks registries to take at least.
 const MANIFEST: usize = 4 << 20;
@@ -235,7 +234,7 @@ impl Registry {
             // The engine went away in the middle, and will come back or say why.
             Err(error) => return refuse(StatusCode::BAD_REQUEST, "MANIFEST_INVALID", &error.to_string()),
         };
-        let digest = format!("sha256:{}", wire::hex(&Sha256::digest(&bytes)));
+        let digest = digest::sha256(&bytes);
         if reference.contains(':') && reference != digest {
             let fault = Fault::new(format!("manifest `{reference}` has digest `{digest}`"));
             return self.refuse(StatusCode::BAD_REQUEST, "DIGEST_INVALID", fault);

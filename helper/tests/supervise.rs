@@ -180,7 +180,7 @@ fn a_program_that_ends_is_started_again_later_each_time_and_at_once_with_a_chang
     }
 
     let flags = ["--first-pause-ms", "2000000"];
-    let mut supervised = Supervised::new(&flags, "echo up; kill -9 $$");
+    let mut supervised = Supervised::new(&flags, "echo up >&2; kill -9 $$");
     for _ in 0..3 {
         assert_eq!(supervised.line(), "up");
         let line = supervised.line();
@@ -231,7 +231,7 @@ fn orphans_are_reaped() {
 
 #[test]
 fn the_program_finds_signals_files_and_folder_as_if_it_ran_alone() {
-    let script = "grep -E '^Sig(Blk|Ign):' /proc/self/status; ls /proc/$$/fd; pwd; echo end; sleep 1000";
+    let script = "grep -E '^Sig(Blk|Ign):' /proc/self/status; ls /proc/$$/fd; pwd; echo end; exec sleep 1000";
     let said = |supervised: Supervised| -> Vec<String> {
         std::iter::from_fn(|| Some(supervised.line()).filter(|line| line != "end")).collect()
     };

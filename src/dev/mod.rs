@@ -8,6 +8,7 @@
 //!
 //! File events are hints; the digests of what a container was seen to hold decide.
 
+pub(crate) mod agent;
 pub(crate) mod local;
 pub(crate) mod machine;
 pub(crate) mod pods;

@@ -13,7 +13,8 @@ use bollard::models::ImageInspect;
 use bollard::query_parameters::TagImageOptionsBuilder;
 use futures_util::future::join_all;
 
-pub(super) use exec::{Attached, Input, Ran, keep_last};
+pub(super) use exec::{Attached, Input};
+pub(crate) use exec::{Ran, keep_last};
 pub(crate) use fault::Error;
 pub(super) use fault::{cause_of, is_disk_full};
 
@@ -126,7 +127,7 @@ fn parse_api(text: &str) -> Option<(u32, u32)> {
 }
 
 /// Returns Go's name of a machine that the kernel calls `name`, as image platforms use it.
-pub(super) fn go_architecture(name: &str) -> &str {
+pub(crate) fn go_architecture(name: &str) -> &str {
     match name {
         "x86_64" => "amd64",
         "aarch64" | "arm64" => "arm64",

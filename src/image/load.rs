@@ -31,7 +31,7 @@ use futures_util::future::{join_all, try_join_all};
 
 use self::decide::{Wanted, Way};
 use self::inventory::Inventory;
-pub(crate) use self::node::{on_node, remove_names};
+pub(crate) use self::node::{feed_node, node_command, on_node, remove_names};
 pub(crate) use self::prime::Primer;
 pub(crate) use self::push::{is_live, receiver_of};
 pub(crate) use self::shell::Nodes;

@@ -29,17 +29,17 @@ pub(crate) struct Ran {
 }
 
 /// A command that runs.
-pub(in crate::image) struct Attached {
+pub(crate) struct Attached {
     id: String,
     output: Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>,
 }
 
 /// Where a command reads its standard input from.
-pub(in crate::image) type Input = Pin<Box<dyn AsyncWrite + Send>>;
+pub(crate) type Input = Pin<Box<dyn AsyncWrite + Send>>;
 
 impl Attached {
     /// Returns what the command says while it runs.
-    pub(in crate::image) fn output(self) -> Pin<Box<dyn Stream<Item = Result<LogOutput, String>> + Send>> {
+    pub(crate) fn output(self) -> Pin<Box<dyn Stream<Item = Result<LogOutput, String>> + Send>> {
         Box::pin(self.output.map(|item| item.map_err(|error| cause_of(&error))))
     }
 }
@@ -57,7 +57,7 @@ impl Engine {
     }
 
     /// Starts a command in a container. One that is `fed` reads what is written to its input.
-    pub(in crate::image) async fn attach(
+    pub(crate) async fn attach(
         &self,
         container: &str,
         argv: Vec<String>,
@@ -82,7 +82,7 @@ impl Engine {
     }
 
     /// Reads a command's output to its end.
-    pub(in crate::image) async fn ended(&self, container: &str, mut attached: Attached) -> Result<Ran, Error> {
+    pub(crate) async fn ended(&self, container: &str, mut attached: Attached) -> Result<Ran, Error> {
         let failed = |error| self.exec_failed(container, &error);
         let (mut out, mut words) = (Vec::new(), Vec::new());
         while let Some(item) = attached.output.next().await {
@@ -107,7 +107,7 @@ impl Engine {
 }
 
 /// Keeps the last of what was said.
-pub(in crate::image) fn keep_last(words: &mut Vec<u8>, more: &[u8]) {
+pub(crate) fn keep_last(words: &mut Vec<u8>, more: &[u8]) {
     words.extend_from_slice(more);
     if words.len() > KEPT {
         words.drain(..words.len() - KEPT);

@@ -6,7 +6,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
 
 use super::super::Error;
 use super::super::engine::{Engine, Input, Ran, is_disk_full};
@@ -81,6 +83,21 @@ pub(crate) async fn on_node(engine: &Engine, node: &str, script: &str) -> Result
     shell::run(engine, node, script, ANSWER).await
 }
 
+/// Runs a shell script on a node that reads `content`, and nothing beyond it, to its end.
+pub(crate) async fn feed_node(engine: &Engine, node: &str, script: &str, content: &'static [u8]) -> Result<Ran, Error> {
+    let (sender, feed) = mpsc::channel(1);
+    // The channel has room for it.
+    drop(sender.try_send(Ok(Bytes::from_static(content))));
+    drop(sender);
+    let fed = shell::feed(engine, node, script, content.len() as u64, feed);
+    tokio::time::timeout(ANSWER, fed).await.unwrap_or_else(|_| Err(silent_at(node, script, ANSWER)))
+}
+
+/// Returns the error for a command on a node that did not do its part.
+pub(crate) fn node_command(node: &str, command: &str, words: &str) -> Error {
+    Error::NodeCommand { node: node.to_owned(), command: command.to_owned(), cause: Cause::new(words) }
+}
+
 /// Removes names from a node the quick way. `None`: there is none, so it was not done, or not all.
 pub(crate) async fn remove_names(engine: &Engine, node: &str, names: &[String]) -> Result<Option<()>, Error> {
     containerd::ask(engine, node, ANSWER, async |client| client.remove(names).await).await
@@ -107,7 +124,12 @@ pub(super) async fn import(engine: &Engine, node: &str, architecture: &str, feed
 }
 
 fn silent(node: &str, time: Duration) -> Error {
-    Error::NodeSilent { node: node.to_owned(), command: "ctr images import".to_owned(), seconds: time.as_secs() }
+    silent_at(node, "ctr images import", time)
+}
+
+fn silent_at(node: &str, command: &str, time: Duration) -> Error {
+    let command = command.lines().next().unwrap_or_default().to_owned();
+    Error::NodeSilent { node: node.to_owned(), command, seconds: time.as_secs() }
 }
 
 /// Writes the feed to its end, or to where it is cut, and closes the command's input. Returns
@@ -136,9 +158,6 @@ async fn fed(input: &mut Input, mut feed: Feed, cut: &mut Option<String>) -> Dur
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-    use tokio::sync::mpsc;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]

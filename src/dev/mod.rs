@@ -9,6 +9,9 @@
 //! File events are hints; the digests of what a container was seen to hold decide.
 
 pub(crate) mod machine;
+pub(crate) mod passing;
 pub(crate) mod rules;
+pub(crate) mod scan;
 pub(crate) mod shown;
+mod sieve;
 pub(crate) mod tree;

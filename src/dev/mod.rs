@@ -15,3 +15,4 @@ pub(crate) mod scan;
 pub(crate) mod shown;
 mod sieve;
 pub(crate) mod tree;
+pub(crate) mod watch;

@@ -125,11 +125,13 @@ struct Limits {
     watches: usize,
     /// How often is looked where nothing is watched.
     every: Duration,
+    /// How long half a save is held back.
+    step: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { watches: usize::MAX, every: Duration::from_secs(1) }
+        Self { watches: usize::MAX, every: Duration::from_secs(1), step: calm::STEP }
     }
 }
 

@@ -15,11 +15,11 @@ use std::time::{Duration, Instant};
 use super::mailbox::MANY;
 
 /// How long a save may take between two of its steps.
-const STEP: Duration = Duration::from_millis(50);
-/// How often is told of a file that is written to and stays open.
-const GROWING: Duration = Duration::from_millis(250);
-/// However many steps follow each other.
-const LONGEST: Duration = Duration::from_millis(500);
+pub(super) const STEP: Duration = Duration::from_millis(50);
+/// How often is told of a file that is written to and stays open, in steps.
+const GROWING: u32 = 5;
+/// However many events follow each other; in steps.
+const LONGEST: u32 = 10;
 
 /// What happened to a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +45,10 @@ struct Held {
     news: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Calm {
+    /// [`STEP`], but in tests.
+    step: Duration,
     held: HashMap<PathBuf, Held>,
     /// Not after the first that is due.
     next: Option<Instant>,
@@ -57,6 +59,10 @@ pub(super) struct Calm {
 pub(super) struct TooMuch;
 
 impl Calm {
+    pub(super) fn new(step: Duration) -> Self {
+        Self { step, held: HashMap::new(), next: None }
+    }
+
     /// Takes what was seen; returns whether it is to be told at once.
     pub(super) fn saw(&mut self, path: &std::path::Path, saw: Saw, now: Instant) -> Result<bool, TooMuch> {
         match saw {
@@ -72,16 +78,16 @@ impl Calm {
             held.news = true;
             if held.what != saw {
                 held.what = saw;
-                held.due = (now + STEP).min(held.since + LONGEST);
+                held.due = (now + self.step).min(held.since + self.step * LONGEST);
             }
         } else {
             if self.held.len() >= MANY {
                 self.held.clear();
                 return Err(TooMuch);
             }
-            self.held.insert(path.to_owned(), Held { what: saw, since: now, due: now + STEP, news: true });
+            self.held.insert(path.to_owned(), Held { what: saw, since: now, due: now + self.step, news: true });
         }
-        self.next = Some(self.next.map_or(now + STEP, |next| next.min(now + STEP)));
+        self.next = Some(self.next.map_or(now + self.step, |next| next.min(now + self.step)));
         Ok(false)
     }
 
@@ -96,6 +102,7 @@ impl Calm {
             return Vec::new();
         }
         let mut due = Vec::new();
+        let growing = self.step * GROWING;
         self.held.retain(|path, held| {
             if now < held.due {
                 return true;
@@ -105,7 +112,7 @@ impl Calm {
             }
             // A file that grows is told of again, as long as it does.
             let stays = held.what == Saw::Written && held.news;
-            (held.news, held.since, held.due) = (false, now, now + GROWING);
+            (held.news, held.since, held.due) = (false, now, now + growing);
             stays
         });
         self.next = self.held.values().map(|held| held.due).min();
@@ -122,7 +129,7 @@ mod tests {
     /// Plays events (milliseconds, path, what) and returns what is told when.
     fn told(events: &[(u64, &str, Saw)]) -> String {
         let start = Instant::now();
-        let mut calm = Calm::default();
+        let mut calm = Calm::new(STEP);
         let mut told = Vec::new();
         let mut events = events.iter().peekable();
         for at in 0..3000 {
@@ -171,7 +178,7 @@ mod tests {
 
     #[test]
     fn what_is_held_has_a_bound() {
-        let (mut calm, now) = (Calm::default(), Instant::now());
+        let (mut calm, now) = (Calm::new(STEP), Instant::now());
         let mut results = (0..=MANY).map(|at| calm.saw(Path::new(&at.to_string()), Saw::Gone, now));
         assert_eq!(results.find(Result::is_err), Some(Err(TooMuch)));
     }

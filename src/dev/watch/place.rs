@@ -67,7 +67,8 @@ impl Place {
     /// Watches a folder. What is there already is told only if `all` says so.
     pub(super) fn open(root: PathBuf, wanted: Wanted, limits: Limits, all: bool) -> Self {
         let source = Source::Absent(Instant::now());
-        let mut place = Self { root, wanted, source, calm: Calm::default(), limits, told: Vec::new(), warned: None };
+        let mut place =
+            Self { root, wanted, source, calm: Calm::new(limits.step), limits, told: Vec::new(), warned: None };
         place.arm(false);
         if all {
             place.hint(Hints::All);

@@ -279,7 +279,7 @@ fn rules_that_lie_outside_of_the_context_count() {
 
 #[test]
 fn without_watches_everything_is_polled_and_that_is_said_once() {
-    let limits = Limits { watches: 3, every: Duration::from_millis(20) };
+    let limits = Limits { watches: 3, every: Duration::from_millis(20), ..Limits::default() };
     let files = [("Dockerfile", ""), ("a/b", ""), ("c/d/e", ""), (".dockerignore", "log\n")];
     let mut bench = Bench::with(&files, &[], limits);
     bench.until(|seen| matches!(seen, Seen::Polling { why: Why::Watches, .. }));

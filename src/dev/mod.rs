@@ -11,7 +11,11 @@
 pub(crate) mod agent;
 pub(crate) mod local;
 pub(crate) mod machine;
+pub(crate) mod passing;
 pub(crate) mod pods;
 pub(crate) mod rules;
+pub(crate) mod scan;
 pub(crate) mod shown;
+pub(crate) mod sieve;
 pub(crate) mod tree;
+pub(crate) mod watch;

@@ -1,7 +1,7 @@
 //! What a folder holds, as data: the same shape for a build context and for a container.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::image::context::{Context, What};
 
@@ -30,7 +30,7 @@ pub(crate) enum Thing {
 /// root itself is not in it.
 pub(crate) type Tree = BTreeMap<PathBuf, Node>;
 
-/// Returns the tree that a context recorded.
+/// Returns the tree that a context recorded, without what is an editor's ([`super::passing`]).
 pub(crate) fn of_context(context: &Context) -> Tree {
     let node = |mode, what: &What| {
         let thing = match what {
@@ -40,5 +40,7 @@ pub(crate) fn of_context(context: &Context) -> Tree {
         };
         Node { mode, thing }
     };
-    context.entries.iter().map(|entry| (entry.path.clone(), node(entry.mode, &entry.what))).collect()
+    let lasting = |path: &Path, what: &What| *what == What::Folder || !super::passing::is_passing(path);
+    let entries = context.entries.iter().filter(|entry| lasting(&entry.path, &entry.what));
+    entries.map(|entry| (entry.path.clone(), node(entry.mode, &entry.what))).collect()
 }

@@ -17,10 +17,10 @@
 //! on the very nanosecond of the one before; a name that came and went while the context
 //! was read and something that is ignored was made or removed in the same folder.
 
-mod hash;
+pub(crate) mod hash;
 mod memory;
 mod size;
-mod stamp;
+pub(crate) mod stamp;
 mod tar;
 mod walk;
 
@@ -31,7 +31,7 @@ use std::time::SystemTime;
 use miette::Diagnostic;
 
 use self::memory::{Files, Memory};
-use self::stamp::Now;
+use self::stamp::{Now, Stamp};
 pub(crate) use self::tar::EARLIEST;
 use self::walk::Walked;
 use super::ignore::Ignore;
@@ -130,6 +130,13 @@ pub(crate) fn read(root: &Path, dockerfile: &Path, cache: Option<&Path>) -> Resu
     Ok(context)
 }
 
+/// Returns the digests that earlier commands left: paths relative to the context, how each
+/// file looked then, and what it held.
+pub(crate) fn remembered(root: &Path, dockerfile: &Path, cache: &Path) -> Vec<(PathBuf, Stamp, [u8; 32])> {
+    let files = Memory::of(cache, root, dockerfile).map(|memory| memory.load(SystemTime::now)).unwrap_or_default();
+    files.into_iter().map(|(path, known)| (path.into(), known.stamp, known.digest)).collect()
+}
+
 /// Forgets what is known of all contexts: something that was sent was not what was recorded.
 pub(crate) fn forget(cache: &Path) {
     memory::forget(cache);
@@ -207,13 +214,13 @@ fn gone_or(path: &Path, source: io::Error) -> Error {
 
 /// An ignore file.
 #[derive(PartialEq, Eq)]
-struct Rules {
-    path: PathBuf,
-    text: Vec<u8>,
+pub(crate) struct Rules {
+    pub(crate) path: PathBuf,
+    pub(crate) text: Vec<u8>,
 }
 
 impl Rules {
-    fn parse(&self) -> Result<Ignore, Error> {
+    pub(crate) fn parse(&self) -> Result<Ignore, Error> {
         Ignore::parse(&String::from_utf8_lossy(&self.text)).map_err(|malformed| Error::Ignore {
             path: self.path.clone(),
             line: malformed.line,
@@ -222,12 +229,17 @@ impl Rules {
     }
 }
 
-/// Returns the ignore file that counts: `<Dockerfile>.dockerignore` beside the Dockerfile
-/// wins over the context's `.dockerignore`.
-fn read_ignore(root: &Path, dockerfile: &Path) -> Result<Option<Rules>, Error> {
+/// Returns where an ignore file may lie; the first that is there counts.
+pub(crate) fn ignore_files(root: &Path, dockerfile: &Path) -> [PathBuf; 2] {
     let mut own = dockerfile.as_os_str().to_owned();
     own.push(".dockerignore");
-    for path in [PathBuf::from(own), root.join(".dockerignore")] {
+    [PathBuf::from(own), root.join(".dockerignore")]
+}
+
+/// Returns the ignore file that counts: `<Dockerfile>.dockerignore` beside the Dockerfile
+/// wins over the context's `.dockerignore`.
+pub(crate) fn read_ignore(root: &Path, dockerfile: &Path) -> Result<Option<Rules>, Error> {
+    for path in ignore_files(root, dockerfile) {
         match std::fs::read(&path) {
             Ok(text) => return Ok(Some(Rules { path, text })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

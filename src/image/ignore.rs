@@ -52,6 +52,11 @@ impl Ignore {
         Some(Self { patterns: patterns.map(Pattern::parse).collect::<Option<_>>()? })
     }
 
+    /// Returns the verdict on what has no folder above it.
+    pub(crate) fn top(&self) -> Verdict {
+        Verdict { ignored: false, matched: vec![false; self.patterns.len()] }
+    }
+
     /// Returns what the rules say of the folder `path` (relative, slash-separated). `parent` is
     /// the verdict on the folder that it is in; `None` at the top.
     pub(crate) fn verdict(&self, path: &str, parent: Option<&Verdict>) -> Verdict {

@@ -107,7 +107,7 @@ fn stamp(file: &File) -> io::Result<Stamp> {
 
 /// Returns the digest, and how many bytes it is of: no more than one beyond `expected`, for
 /// a file may grow faster than it is read.
-fn content(file: &mut File, expected: u64) -> io::Result<([u8; 32], u64)> {
+pub(crate) fn content(file: &mut File, expected: u64) -> io::Result<([u8; 32], u64)> {
     let mut file = file.take(expected.saturating_add(1));
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 128 * 1024];

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Where the time comes from; tests have their own.
-pub(super) type Now = fn() -> SystemTime;
+pub(crate) type Now = fn() -> SystemTime;
 
 /// The kernel's clock for files ticks every 10 ms at most.
 const TICK: i128 = 20_000_000;
@@ -22,21 +22,21 @@ const COARSE: i128 = 2_000_000_000;
 /// A change of what is in a file, folder or link changes its stamp: whatever else a program
 /// may set, the change time is the kernel's alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(crate) struct Stamp {
     /// Kind and permission bits.
-    pub(super) mode: u32,
+    pub(crate) mode: u32,
     /// Bytes.
-    pub(super) size: u64,
+    pub(crate) size: u64,
     /// Nanoseconds since 1970.
-    pub(super) modified: i128,
+    pub(crate) modified: i128,
     /// Nanoseconds since 1970.
-    pub(super) changed: i128,
-    pub(super) inode: u64,
-    pub(super) device: u64,
+    pub(crate) changed: i128,
+    pub(crate) inode: u64,
+    pub(crate) device: u64,
 }
 
 impl Stamp {
-    pub(super) fn of(found: &Metadata) -> Self {
+    pub(crate) fn of(found: &Metadata) -> Self {
         let nanoseconds = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
         Self {
             mode: found.mode(),
@@ -49,38 +49,49 @@ impl Stamp {
     }
 
     /// Returns the stamp of what is at `path` now, not of what a link there leads to.
-    pub(super) fn now(path: &Path) -> io::Result<Self> {
+    pub(crate) fn now(path: &Path) -> io::Result<Self> {
         std::fs::symlink_metadata(path).map(|found| Self::of(&found))
     }
 
     /// Waits until a further write would show: at most some milliseconds, or two seconds
     /// where the file system keeps whole seconds. Returns whether it had to; then the stamp
     /// may be another by now.
-    pub(super) fn settle(&self, now: Now) -> bool {
-        let tick = if self.modified % 1_000_000_000 == 0 && self.changed % 1_000_000_000 == 0 { COARSE } else { TICK };
-        let left = self.changed + tick - nanoseconds(now());
-        // A time far ahead is a clock that was set back: no wait would help.
-        let must_wait = (1..=tick).contains(&left);
+    pub(crate) fn settle(&self, now: Now) -> bool {
+        let time = nanoseconds(now());
+        let left = self.changed + self.tick() - time;
+        let must_wait = !self.is_settled(time);
         if must_wait {
             std::thread::sleep(Duration::from_nanos(u64::try_from(left).unwrap_or_default()));
         }
         must_wait
     }
 
+    /// Whether at `time` (nanoseconds since 1970) a further write would show, so that nothing
+    /// has to be waited for ([`Self::settle`]).
+    pub(crate) fn is_settled(&self, time: i128) -> bool {
+        // A time far ahead is a clock that was set back: no wait would help.
+        !(1..=self.tick()).contains(&(self.changed + self.tick() - time))
+    }
+
+    /// How long a write may leave the stamp as the one before made it, in nanoseconds.
+    fn tick(&self) -> i128 {
+        if self.modified % 1_000_000_000 == 0 && self.changed % 1_000_000_000 == 0 { COARSE } else { TICK }
+    }
+
     /// Whether at `time` (nanoseconds since 1970) all that led to this stamp was over for so
     /// long that any later write gives another one, on every file system.
-    pub(super) fn is_old(&self, time: i128) -> bool {
+    pub(crate) fn is_old(&self, time: i128) -> bool {
         self.modified.max(self.changed) + COARSE < time
     }
 
     /// Returns the time of the last write in whole seconds since 1970.
-    pub(super) fn seconds(&self) -> i64 {
+    pub(crate) fn seconds(&self) -> i64 {
         i64::try_from(self.modified.div_euclid(1_000_000_000)).unwrap_or_default()
     }
 }
 
 /// Returns nanoseconds since 1970; 0 before.
-pub(super) fn nanoseconds(time: SystemTime) -> i128 {
+pub(crate) fn nanoseconds(time: SystemTime) -> i128 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     i128::try_from(since.as_nanos()).unwrap_or(i128::MAX)
 }

@@ -9,6 +9,7 @@
 //! File events are hints; the digests of what a container was seen to hold decide.
 
 pub(crate) mod decide;
+pub(crate) mod infer;
 pub(crate) mod machine;
 pub(crate) mod rules;
 pub(crate) mod shown;

@@ -144,7 +144,7 @@ impl Service {
                 self.note_what_follows(id, &sent, out.now);
             }
             Err(fault) => {
-                replica.take_back(&sent);
+                replica.take_back(&sent, matches!(fault, Fault::Cut(_)));
                 // It may have arrived before the way broke.
                 if matches!(fault, Fault::Cut(_)) {
                     self.note_what_follows(id, &sent, out.now);

@@ -23,6 +23,8 @@ pub(super) struct Replica {
     held: BTreeMap<PathBuf, Option<Node>>,
     /// What we wrote, and by which rule and source.
     ours: BTreeMap<PathBuf, (Option<usize>, PathBuf)>,
+    /// What was sent when the way broke: ours if it is seen there.
+    tried: Vec<Sent>,
     /// Modes that the image's build gave after its COPY, seen before anything was sent. They
     /// hold as long as the context's mode is the one that the image was built with.
     modes: BTreeMap<PathBuf, u32>,
@@ -79,6 +81,7 @@ impl Replica {
             state: State::Unknown { at: now },
             held: BTreeMap::new(),
             ours: BTreeMap::new(),
+            tried: Vec::new(),
             modes: BTreeMap::new(),
             dirty: BTreeSet::new(),
             was_seen: false,
@@ -103,6 +106,13 @@ impl Replica {
             self.dirty.insert(target.clone());
             self.held.insert(target, node);
         }
+        for Sent { op, rule, source } in std::mem::take(&mut self.tried) {
+            if let Op::Put { target, node, .. } = op
+                && self.held.get(&target).is_some_and(|held| held.as_ref() == Some(&node))
+            {
+                self.ours.insert(target, (rule, source));
+            }
+        }
         self.was_seen = true;
         self.cuts = 0;
         self.state = State::Ready;
@@ -124,8 +134,10 @@ impl Replica {
     /// Returns all that is looked at in a container of which nothing is known.
     pub(super) fn everything(&self, view: &View, image: Option<&View>) -> Vec<PathBuf> {
         let listed = image.into_iter().flat_map(View::targets);
-        let all: BTreeSet<&PathBuf> = view.targets().chain(listed).chain(self.ours.keys()).collect();
-        all.into_iter().cloned().collect()
+        let tried = self.tried.iter().map(|sent| target_of(&sent.op));
+        let mut all: BTreeSet<&Path> = view.targets().chain(listed).chain(self.ours.keys()).map(PathBuf::as_path).collect();
+        all.extend(tried);
+        all.into_iter().map(Path::to_owned).collect()
     }
 
     /// Other rules hold: what none of them leads to is not ours any more.
@@ -152,7 +164,14 @@ impl Replica {
                 Some(want) if torn.contains(&want.source) => {
                     later.insert(target);
                 }
-                Some(want) => put.extend(self.put(target, want, modes)),
+                Some(want) => {
+                    let origin = (want.rule, want.source.clone());
+                    match self.put(target.clone(), want, modes) {
+                        Some(sent) => put.push(sent),
+                        // It is the very same thing, so an earlier session wrote it, or we did.
+                        None => drop(self.ours.entry(target).or_insert(origin)),
+                    }
+                }
                 None => removed.extend(self.removal(target, image)),
             }
         }
@@ -228,8 +247,11 @@ impl Replica {
         }
     }
 
-    /// Returns what was on its way to the comparison.
-    pub(super) fn take_back(&mut self, sent: &[Sent]) {
+    /// Returns what was on its way to the comparison. `may_have` says that it may have arrived.
+    pub(super) fn take_back(&mut self, sent: &[Sent], may_have: bool) {
+        if may_have {
+            self.tried.extend(sent.iter().cloned());
+        }
         self.dirty.extend(sent.iter().map(|sent| target_of(&sent.op).to_owned()));
         self.state = State::Ready;
     }

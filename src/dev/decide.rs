@@ -121,7 +121,8 @@ mod tests {
             recipes: ["Dockerfile".into()].into(),
             inputs: String::new(),
         };
-        let tree = |entries: &[(&str, u8)]| entries.iter().map(|(path, it)| ((*path).into(), node(*it))).collect::<Tree>();
+        let tree =
+            |entries: &[(&str, u8)]| entries.iter().map(|(path, it)| ((*path).into(), node(*it))).collect::<Tree>();
         let (before, now) = (tree(before), tree(now));
         let update = decide(&spec, &before, &now, &differences(&before, &now));
         format!("{:?}: {} {:?} {:?}", update.how, update.reason, update.synced, update.rebuilt)
@@ -133,17 +134,13 @@ mod tests {
             (&[("a.html", 1)][..], &[("a.html", 1)][..], "Nothing: nothing differs [] []"),
             (&[("a.html", 1)], &[("a.html", 2)], "Sync: a `sync` rule matches `a.html` [\"a.html\"] []"),
             (&[("a.html", 1)], &[], "Sync: a `sync` rule matches `a.html` [\"a.html\"] []"),
-            (
-                &[],
-                &[("a.html", 2), ("b.css", 1)],
-                "Run: a `sync` rule matches `b.css` [\"a.html\", \"b.css\"] []",
-            ),
-            (&[("x.py", 1)], &[("x.py", 2), ("b.css", 1)], "Restart: a `sync` rule matches `x.py` [\"b.css\", \"x.py\"] []"),
+            (&[], &[("a.html", 2), ("b.css", 1)], "Run: a `sync` rule matches `b.css` [\"a.html\", \"b.css\"] []"),
             (
                 &[("x.py", 1)],
-                &[("x.py", 2), ("y", 1)],
-                "Rebuild: no `sync` rule matches `y` [\"x.py\"] [\"y\"]",
+                &[("x.py", 2), ("b.css", 1)],
+                "Restart: a `sync` rule matches `x.py` [\"b.css\", \"x.py\"] []",
             ),
+            (&[("x.py", 1)], &[("x.py", 2), ("y", 1)], "Rebuild: no `sync` rule matches `y` [\"x.py\"] [\"y\"]"),
             (
                 &[("Dockerfile", 1)],
                 &[("Dockerfile", 2)],

@@ -74,7 +74,9 @@ pub(crate) fn infer(dockerfile: &Dockerfile, build: &Build, tree: &Tree, process
     if let (Some(what), None) = (reloads, process.restart) {
         sentences.push(format!("nothing is restarted: {what} takes changes up by itself"));
     }
-    sentences.extend(rules.triggers.iter().map(|trigger| format!("`{}` rebuilds: it {}", trigger.sources.text, trigger.why)));
+    sentences.extend(
+        rules.triggers.iter().map(|trigger| format!("`{}` rebuilds: it {}", trigger.sources.text, trigger.why)),
+    );
     Inferred { rules, sentences }
 }
 
@@ -88,8 +90,7 @@ fn taken(layout: &Layout) -> Option<Vec<Sources>> {
 /// Returns the words and the environment of the process that will run.
 fn command(recipe: &Recipe, process: &Process) -> (Vec<String>, BTreeMap<String, String>) {
     let (mut entrypoint, mut command) = (Vec::new(), Vec::new());
-    let mut chain: Vec<usize> =
-        std::iter::successors(Some(recipe.target), |at| recipe.stages[*at].parent).collect();
+    let mut chain: Vec<usize> = std::iter::successors(Some(recipe.target), |at| recipe.stages[*at].parent).collect();
     chain.reverse();
     for step in chain.iter().flat_map(|at| &recipe.stages[*at].steps) {
         if let Deed::Command { is_entrypoint, words } = &step.deed {

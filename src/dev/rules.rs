@@ -148,10 +148,17 @@ pub(crate) struct Landing {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// It is written to these places.
-    Sync { targets: Vec<Landing>, restart: bool },
-    Rebuild { reason: String },
+    Sync {
+        targets: Vec<Landing>,
+        restart: bool,
+    },
+    Rebuild {
+        reason: String,
+    },
     /// It does not reach the image.
-    Nothing { reason: String },
+    Nothing {
+        reason: String,
+    },
 }
 
 impl Rule {
@@ -202,7 +209,9 @@ impl Rules {
     /// Returns all places that `path` is written to.
     pub(crate) fn landings(&self, path: &Path, node: &Node) -> Vec<Landing> {
         let mut landings: Vec<Landing> = Vec::new();
-        for (rule, target) in self.rules.iter().enumerate().filter_map(|(at, rule)| Some((at, rule.target(path, node)?))) {
+        for (rule, target) in
+            self.rules.iter().enumerate().filter_map(|(at, rule)| Some((at, rule.target(path, node)?)))
+        {
             if !landings.iter().any(|landing| landing.target == target) {
                 landings.push(Landing { rule, target });
             }
@@ -215,7 +224,8 @@ impl Rules {
         let named = || sanitize::line(&path.to_string_lossy());
         let is_folder = node.thing == Thing::Folder;
         // A folder has no content that a step could use; what is in it triggers by itself.
-        if let Some(trigger) = self.triggers.iter().find(|trigger| !is_folder && trigger.sources.covers(path).is_some()) {
+        if let Some(trigger) = self.triggers.iter().find(|trigger| !is_folder && trigger.sources.covers(path).is_some())
+        {
             return Verdict::Rebuild { reason: format!("`{}` {}", named(), trigger.why) };
         }
         let targets = self.landings(path, node);
@@ -239,7 +249,8 @@ impl Rules {
     /// of the container.
     pub(crate) fn on_the_way(&self, landing: &Landing, path: &Path) -> Vec<(PathBuf, PathBuf)> {
         let root = &self.rules[landing.rule].path;
-        let targets = landing.target.ancestors().skip(1).take_while(|folder| *folder != root && folder.starts_with(root));
+        let targets =
+            landing.target.ancestors().skip(1).take_while(|folder| *folder != root && folder.starts_with(root));
         let pairs = targets.zip(path.ancestors().skip(1));
         pairs.map(|(target, source)| (source.to_owned(), target.to_owned())).collect()
     }
@@ -248,8 +259,8 @@ impl Rules {
 /// Returns whether browsers fetch the file and nothing else reads it.
 fn is_asset(path: &Path) -> bool {
     const KINDS: [&str; 18] = [
-        "css", "js", "map", "png", "jpg", "jpeg", "gif", "svg", "webp", "avif", "ico", "woff", "woff2", "ttf", "mp3", "mp4",
-        "webm", "pdf",
+        "css", "js", "map", "png", "jpg", "jpeg", "gif", "svg", "webp", "avif", "ico", "woff", "woff2", "ttf", "mp3",
+        "mp4", "webm", "pdf",
     ];
     let in_folder = path.components().any(|part| {
         matches!(part, Component::Normal(name) if ["static", "public", "assets", "wwwroot"].iter().any(|it| name.as_bytes() == it.as_bytes()))

@@ -38,8 +38,8 @@ impl Language {
             "ruby" | "rails" | "bundle" | "puma" | "rackup" | "jruby" => Self::Ruby,
             "php" | "php-fpm" | "apache2-foreground" | "wordpress" => Self::Php,
             "nginx" | "httpd" | "caddy" | "lighttpd" => Self::Static,
-            "golang" | "rust" | "openjdk" | "eclipse" | "temurin" | "maven" | "gradle" | "dotnet" | "aspnet" | "gcc"
-            | "java" | "amazoncorretto" | "jdk" | "jre" | "swift" | "elixir" | "haskell" => Self::Compiled,
+            "golang" | "rust" | "openjdk" | "eclipse" | "temurin" | "maven" | "gradle" | "dotnet" | "aspnet"
+            | "gcc" | "java" | "amazoncorretto" | "jdk" | "jre" | "swift" | "elixir" | "haskell" => Self::Compiled,
             _ => Self::Unknown,
         });
         known.into_iter().find(|language| *language != Self::Unknown).unwrap_or(Self::Unknown)
@@ -49,7 +49,10 @@ impl Language {
     fn of_files(tree: &Tree) -> Self {
         let has = |name: &str| tree.contains_key(Path::new(name));
         match () {
-            () if ["go.mod", "Cargo.toml", "pom.xml", "build.gradle", "Makefile", "CMakeLists.txt"].iter().any(|it| has(it)) => {
+            () if ["go.mod", "Cargo.toml", "pom.xml", "build.gradle", "Makefile", "CMakeLists.txt"]
+                .iter()
+                .any(|it| has(it)) =>
+            {
                 Self::Compiled
             }
             () if ["requirements.txt", "pyproject.toml", "app.py", "main.py"].iter().any(|it| has(it)) => Self::Python,

@@ -94,7 +94,8 @@ impl Layout {
             self.is_followed &= copy.from.is_none();
             return;
         };
-        let is_folder = copy.to.ends_with('/') || copy.to.ends_with('.') || copy.sources.len() > 1 || self.is_folder(to);
+        let is_folder =
+            copy.to.ends_with('/') || copy.to.ends_with('.') || copy.sources.len() > 1 || self.is_folder(to);
         let laid = |source: String| Laid {
             source,
             exclude: copy.exclude.clone(),
@@ -127,8 +128,17 @@ impl Layout {
     }
 
     fn is_folder(&self, path: &Path) -> bool {
-        const KNOWN: [&str; 9] =
-            ["/", "/tmp", "/etc", "/opt", "/srv", "/usr/src", "/usr/local/bin", "/usr/share/nginx/html", "/var/www/html"];
+        const KNOWN: [&str; 9] = [
+            "/",
+            "/tmp",
+            "/etc",
+            "/opt",
+            "/srv",
+            "/usr/src",
+            "/usr/local/bin",
+            "/usr/share/nginx/html",
+            "/var/www/html",
+        ];
         KNOWN.iter().any(|known| Path::new(known) == path) || self.folders.iter().any(|folder| folder.starts_with(path))
     }
 
@@ -180,7 +190,8 @@ impl Layout {
 /// Returns what `laid` becomes when `place` is copied to where `wanted` says.
 fn moved(laid: &Laid, place: &Path, wanted: &Laid, tree: &Tree) -> Option<Laid> {
     let has_wildcard = laid.source.contains(['*', '?', '[']);
-    let is_folder = laid.source == "." || tree.get(Path::new(&laid.source)).is_some_and(|node| node.thing == Thing::Folder);
+    let is_folder =
+        laid.source == "." || tree.get(Path::new(&laid.source)).is_some_and(|node| node.thing == Thing::Folder);
     let name = Path::new(&laid.source).file_name();
     let at = match (laid.lands, name) {
         (Lands::Item, Some(name)) if !is_folder && !has_wildcard => laid.to.join(name),
@@ -207,8 +218,8 @@ fn workdir(base: Option<&str>) -> Option<PathBuf> {
         "httpd" => "/usr/local/apache2",
         "golang" => "/go",
         "caddy" => "/srv",
-        "python" | "node" | "ruby" | "nginx" | "debian" | "ubuntu" | "alpine" | "busybox" | "rust" | "fedora" | "scratch"
-        | "openjdk" | "eclipse-temurin" | "pypy" | "uv" => "/",
+        "python" | "node" | "ruby" | "nginx" | "debian" | "ubuntu" | "alpine" | "busybox" | "rust" | "fedora"
+        | "scratch" | "openjdk" | "eclipse-temurin" | "pypy" | "uv" => "/",
         _ => return None,
     };
     Some(folder.into())
@@ -238,7 +249,9 @@ fn is_remote(source: &str) -> bool {
 }
 
 fn is_archive(source: &str) -> bool {
-    [".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst"].iter().any(|end| source.ends_with(end))
+    [".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst"]
+        .iter()
+        .any(|end| source.ends_with(end))
 }
 
 fn short(text: &str) -> String {

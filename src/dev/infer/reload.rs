@@ -38,7 +38,9 @@ pub(crate) fn reloads(argv: &[String], env: &BTreeMap<String, String>) -> Option
         () if has("hypercorn") && has_option("--reload") => Some("hypercorn --reload"),
         () if pair("fastapi", "dev") => Some("fastapi dev"),
         () if has("runserver") && !has("--noreload") => Some("manage.py runserver"),
-        () if node_watches.is_some_and(|at| words[at..].iter().any(|word| watch.contains(word))) => Some("a watching node"),
+        () if node_watches.is_some_and(|at| words[at..].iter().any(|word| watch.contains(word))) => {
+            Some("a watching node")
+        }
         () if pair("next", "dev") => Some("next dev"),
         () if pair("nuxt", "dev") || pair("astro", "dev") || pair("remix", "dev") => Some("a development server"),
         () if pair("webpack", "serve") => Some("webpack serve"),
@@ -46,7 +48,9 @@ pub(crate) fn reloads(argv: &[String], env: &BTreeMap<String, String>) -> Option
         () if pair("rails", "server") || pair("rails", "s") => {
             (is_no_production("RAILS_ENV") && is_no_production("RACK_ENV")).then_some("rails in development")
         }
-        () if pair("php", "-S") || has("php-fpm") || has("apache2-foreground") => Some("PHP, which reads files for each request"),
+        () if pair("php", "-S") || has("php-fpm") || has("apache2-foreground") => {
+            Some("PHP, which reads files for each request")
+        }
         () if ["nginx", "httpd", "httpd-foreground", "caddy", "lighttpd"].iter().any(|server| has(server)) => {
             Some("a web server, which reads files for each request")
         }
@@ -91,7 +95,8 @@ mod tests {
             ("python manage.py runserver --noreload", "", false),
         ] {
             let argv: Vec<String> = line.split(' ').map(str::to_owned).collect();
-            let env = env.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
+            let env =
+                env.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
             assert_eq!(reloads(&argv, &env).is_some(), expected, "{line}");
         }
     }

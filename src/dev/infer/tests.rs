@@ -19,8 +19,7 @@ fn inferred(text: &str, paths: &[&str], process: &Process) -> Inferred {
     let folder = tempfile::TempDir::new().unwrap();
     std::fs::write(folder.path().join("Dockerfile"), text).unwrap();
     let build = Build::of_folder(folder.path());
-    let dockerfile =
-        crate::image::dockerfile::read(&folder.path().join("Dockerfile"), None, &build.args).unwrap();
+    let dockerfile = crate::image::dockerfile::read(&folder.path().join("Dockerfile"), None, &build.args).unwrap();
     infer(&dockerfile, &build, &tree(paths), process)
 }
 

@@ -31,15 +31,42 @@ const PACKAGE: &[&str] = &["setup.py", "setup.cfg", "pyproject.toml"];
 
 /// What makes something of all files that are there.
 const BUILDS: [&str; 30] = [
-    "npm run", "yarn build", "yarn run", "pnpm build", "pnpm run", "bun run", "bun build", "npx ", "tsc", "webpack",
-    "vite build", "next build", "ng build", "go build", "go install", "go generate", "make", "cmake", "cargo build",
-    "cargo install", "mvn", "mvnw", "gradle", "gradlew", "dotnet", "javac", "gcc", "python setup.py", "pyinstaller", "sbt",
+    "npm run",
+    "yarn build",
+    "yarn run",
+    "pnpm build",
+    "pnpm run",
+    "bun run",
+    "bun build",
+    "npx ",
+    "tsc",
+    "webpack",
+    "vite build",
+    "next build",
+    "ng build",
+    "go build",
+    "go install",
+    "go generate",
+    "make",
+    "cmake",
+    "cargo build",
+    "cargo install",
+    "mvn",
+    "mvnw",
+    "gradle",
+    "gradlew",
+    "dotnet",
+    "javac",
+    "gcc",
+    "python setup.py",
+    "pyinstaller",
+    "sbt",
 ];
 
 /// What looks at files and leaves nothing of them in the image.
 const HARMLESS: [&str; 14] = [
-    "chown", "mkdir", "cd", "ls", "adduser", "useradd", "groupadd", "addgroup", "usermod", "echo", "test", "[", "touch",
-    "chmod",
+    "chown", "mkdir", "cd", "ls", "adduser", "useradd", "groupadd", "addgroup", "usermod", "echo", "test", "[",
+    "touch", "chmod",
 ];
 
 /// Returns the files of the context that `text` uses, of those that `copied` put there.
@@ -68,7 +95,8 @@ pub(super) fn used(text: &str, workdir: &Path, copied: &[Rule], tree: &Tree) -> 
             }
         }
         // Everything that is here goes somewhere else.
-        let is_moved = command.first().is_some_and(|first| ["cp", "mv", "rsync", "tar", "zip"].contains(&first.as_str()));
+        let is_moved =
+            command.first().is_some_and(|first| ["cp", "mv", "rsync", "tar", "zip"].contains(&first.as_str()));
         if is_moved && command.iter().any(|word| word == "." || word == "./" || word.ends_with("/.")) {
             return copied.iter().map(|rule| rule.sources.clone()).collect();
         }
@@ -82,7 +110,8 @@ fn commands(text: &str) -> Vec<Vec<String>> {
     let pieces = unquoted.split(['&', ';', '|', '\n']);
     let words = pieces.map(|piece| {
         let words = piece.split_whitespace().map(str::to_owned);
-        let is_setting = |word: &String| word.starts_with("--") || word.split_once('=').is_some_and(|(name, _)| !name.contains('/'));
+        let is_setting =
+            |word: &String| word.starts_with("--") || word.split_once('=').is_some_and(|(name, _)| !name.contains('/'));
         words.skip_while(is_setting).collect::<Vec<_>>()
     });
     words.filter(|words| !words.is_empty()).collect()
@@ -90,12 +119,16 @@ fn commands(text: &str) -> Vec<Vec<String>> {
 
 fn builds(command: &[String]) -> bool {
     let line = format!("{} ", command.join(" "));
-    let is_package = ["pip install ", "pip3 install ", "python -m pip install ", "python3 -m pip install ", "uv pip install "]
-        .iter()
-        .any(|name| line.contains(name));
+    let is_package =
+        ["pip install ", "pip3 install ", "python -m pip install ", "python3 -m pip install ", "uv pip install "]
+            .iter()
+            .any(|name| line.contains(name));
     let is_editable = line.contains(" -e ") || line.contains(" --editable ");
-    let installs_itself = is_package && !is_editable && command.iter().any(|word| word == "." || word.starts_with("./") || word.starts_with(".["));
-    let is_install = ["make install", "dotnet restore", "go mod "].iter().any(|name| starts(&line, name)) && line.contains("restore");
+    let installs_itself = is_package
+        && !is_editable
+        && command.iter().any(|word| word == "." || word.starts_with("./") || word.starts_with(".["));
+    let is_install = ["make install", "dotnet restore", "go mod "].iter().any(|name| starts(&line, name))
+        && line.contains("restore");
     (BUILDS.iter().any(|name| starts(&line, name)) && !is_install) || installs_itself
 }
 
@@ -106,7 +139,8 @@ fn starts(line: &str, name: &str) -> bool {
     let line = format!("{program} {rest}");
     let after = line.strip_prefix(name);
     after.is_some_and(|after| name.ends_with(' ') || after.starts_with(' ') || after.is_empty() || name.ends_with(" i"))
-        || (name.starts_with("pip ") && (line.contains(&format!(" {name} ")) || line.starts_with(&name.replace("pip", "pip3"))))
+        || (name.starts_with("pip ")
+            && (line.contains(&format!(" {name} ")) || line.starts_with(&name.replace("pip", "pip3"))))
 }
 
 /// Returns by place in the image the path of the context that lies there.

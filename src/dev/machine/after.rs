@@ -170,7 +170,9 @@ impl Service {
     }
 
     pub(super) fn restarted(&mut self, id: &ContainerId, result: Result<(), Fault>, out: &mut Out) {
-        let Some(replica) = self.replicas.get_mut(id).filter(|replica| replica.state == State::Restarting) else { return };
+        let Some(replica) = self.replicas.get_mut(id).filter(|replica| replica.state == State::Restarting) else {
+            return;
+        };
         replica.finish();
         if let Err(fault) = result {
             replica.after.restart = true;
@@ -263,6 +265,9 @@ impl Replica {
 /// Names at most a few paths.
 pub(super) fn names<'a>(paths: impl ExactSizeIterator<Item = &'a PathBuf>) -> String {
     let more = paths.len().saturating_sub(3);
-    let named: Vec<String> = paths.take(3).map(|path: &PathBuf| format!("`{}`", sanitize::line(&Path::new(path).to_string_lossy()))).collect();
+    let named: Vec<String> = paths
+        .take(3)
+        .map(|path: &PathBuf| format!("`{}`", sanitize::line(&Path::new(path).to_string_lossy())))
+        .collect();
     if more == 0 { named.join(", ") } else { format!("{} and {more} more", named.join(", ")) }
 }

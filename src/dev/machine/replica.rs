@@ -45,11 +45,18 @@ pub(super) struct Replica {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum State {
     /// What it holds is not known; look at this time.
-    Unknown { at: Duration },
+    Unknown {
+        at: Duration,
+    },
     Looking,
     Ready,
-    Sending { batch: u64, sent: Vec<Sent> },
-    Running { left: VecDeque<Vec<String>> },
+    Sending {
+        batch: u64,
+        sent: Vec<Sent>,
+    },
+    Running {
+        left: VecDeque<Vec<String>>,
+    },
     Restarting,
 }
 
@@ -135,7 +142,8 @@ impl Replica {
     pub(super) fn everything(&self, view: &View, image: Option<&View>) -> Vec<PathBuf> {
         let listed = image.into_iter().flat_map(View::targets);
         let tried = self.tried.iter().map(|sent| target_of(&sent.op));
-        let mut all: BTreeSet<&Path> = view.targets().chain(listed).chain(self.ours.keys()).map(PathBuf::as_path).collect();
+        let mut all: BTreeSet<&Path> =
+            view.targets().chain(listed).chain(self.ours.keys()).map(PathBuf::as_path).collect();
         all.extend(tried);
         all.into_iter().map(Path::to_owned).collect()
     }
@@ -193,7 +201,8 @@ impl Replica {
         }
         if let Some(mode) = self.modes.get(&target) {
             let built = modes.and_then(|view| view.want(&target)).map(|want| want.node);
-            let is_same = |built: &Node| built.mode == node.mode && discriminant(&built.thing) == discriminant(&node.thing);
+            let is_same =
+                |built: &Node| built.mode == node.mode && discriminant(&built.thing) == discriminant(&node.thing);
             node.mode = if built.as_ref().is_some_and(is_same) { *mode } else { node.mode };
         }
         if held == Some(&node) {

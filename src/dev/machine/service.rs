@@ -164,7 +164,8 @@ impl Service {
 
     /// Takes over other rules: what the containers hold is looked at under them.
     pub(super) fn reconfigure(&mut self, spec: Spec, now: Duration) {
-        if self.spec.rules != spec.rules || self.spec.supervised != spec.supervised || self.spec.recipes != spec.recipes {
+        if self.spec.rules != spec.rules || self.spec.supervised != spec.supervised || self.spec.recipes != spec.recipes
+        {
             self.spec = spec;
             self.view = View::of(&self.spec, &self.tree);
             for image in self.images.values_mut() {

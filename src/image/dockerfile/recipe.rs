@@ -45,9 +45,15 @@ pub(crate) enum Deed {
     Workdir(String),
     Copy(Copy),
     /// The text of a RUN with its here-documents, and its mounts.
-    Run { text: String, mounts: Vec<String> },
+    Run {
+        text: String,
+        mounts: Vec<String>,
+    },
     /// A CMD or ENTRYPOINT: its words.
-    Command { is_entrypoint: bool, words: Vec<String> },
+    Command {
+        is_entrypoint: bool,
+        words: Vec<String>,
+    },
     Other,
 }
 
@@ -72,19 +78,23 @@ impl Dockerfile {
         let instructions = instructions(&self.text).ok()?;
         let stages = stage::resolve(&instructions, args);
         let target = stage::find_target(&stages, target)?;
-        let located = locate(&self.text, &instructions);
-        let place = |step: &Step<'_, '_>| {
-            let found = located.iter().find(|it| std::ptr::eq(it.instruction, step.instruction));
-            found.map(|it| (it.line, it.keyword.clone(), it.rest.clone())).unwrap_or_default()
-        };
-        let stages = stages.iter().map(|stage| of_stage(stage, place)).collect();
+        // By where the instruction lies in memory: both lists point into the same one.
+        let places: Places = locate(&self.text, &instructions)
+            .into_iter()
+            .map(|it| (std::ptr::from_ref(it.instruction).cast(), (it.line, it.keyword, it.rest)))
+            .collect();
+        let stages = stages.iter().map(|stage| of_stage(stage, &places)).collect();
         Some(Recipe { stages, target })
     }
 }
 
-fn of_stage(stage: &Stage<'_, '_>, place: impl Fn(&Step<'_, '_>) -> (usize, String, String)) -> RecipeStage {
+/// Line, keyword and the rest of each instruction.
+type Places = BTreeMap<*const (), (usize, String, String)>;
+
+fn of_stage(stage: &Stage<'_, '_>, places: &Places) -> RecipeStage {
     let steps = stage.steps.iter().map(|step| {
-        let (line, keyword, rest) = place(step);
+        let place = places.get(&std::ptr::from_ref(step.instruction).cast());
+        let (line, keyword, rest) = place.cloned().unwrap_or_default();
         RecipeStep { line, deed: deed(step, &rest), text: format!("{keyword} {rest}") }
     });
     RecipeStage {
@@ -123,7 +133,7 @@ fn deed(step: &Step<'_, '_>, rest: &str) -> Deed {
 fn copy(is_add: bool, flags: &[Flag<'_>], sources: &[Source<'_>], to: &str, fill: &dyn Fn(&str) -> String) -> Copy {
     let path = |source: &Source<'_>| match source {
         Source::Path(path) => Some(fill(&path.value)),
-        Source::HereDoc(_) => None,
+        _ => None,
     };
     Copy {
         is_add,

@@ -127,12 +127,14 @@ impl Fake {
         }
         for (path, node) in &self.files {
             let keeps_own = self.own.iter().any(|own| own.starts_with(path)) && node.thing == Thing::Folder;
-            let is_root = spec.rules.rules.iter().any(|rule| rule.path.starts_with(path)) && node.thing == Thing::Folder;
+            let is_root =
+                spec.rules.rules.iter().any(|rule| rule.path.starts_with(path)) && node.thing == Thing::Folder;
             if !is_root && !expected.contains_key(path) && !self.own.contains(path) && !keeps_own {
                 wrong.push(format!("{path:?} is still there"));
             }
         }
-        wrong.extend(self.own.iter().filter(|own| !self.files.contains_key(*own)).map(|own| format!("{own:?} is lost")));
+        wrong
+            .extend(self.own.iter().filter(|own| !self.files.contains_key(*own)).map(|own| format!("{own:?} is lost")));
         if self.is_stale {
             wrong.push("the process was not restarted".to_owned());
         }

@@ -10,8 +10,23 @@ use super::Random;
 use crate::dev::tree::{Node, Thing, Tree};
 
 const NAMES: [&[u8]; 17] = [
-    b"app.py", b"lib", b"lib/a.py", b"lib/b.py", b"lib/deep", b"lib/deep/c.py", b"README", b"Readme", b"static",
-    b"static/x.css", b"odd\xff\n.py", b"requirements.txt", b"-rf", b"lib/link", b"gen", b"Dockerfile", b"lib/app.py",
+    b"app.py",
+    b"lib",
+    b"lib/a.py",
+    b"lib/b.py",
+    b"lib/deep",
+    b"lib/deep/c.py",
+    b"README",
+    b"Readme",
+    b"static",
+    b"static/x.css",
+    b"odd\xff\n.py",
+    b"requirements.txt",
+    b"-rf",
+    b"lib/link",
+    b"gen",
+    b"Dockerfile",
+    b"lib/app.py",
 ];
 
 #[derive(Default)]

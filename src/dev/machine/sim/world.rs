@@ -216,7 +216,9 @@ impl World {
                     self.excused.remove(&service);
                 }
             }
-            Effect::Tell(Told::Warning { service, text }) if !text.contains("hook") => drop(self.excused.insert(service)),
+            Effect::Tell(Told::Warning { service, text }) if !text.contains("hook") => {
+                drop(self.excused.insert(service))
+            }
             Effect::Tell(_) => {}
             Effect::CancelConverge => self.after(0, 30, Event::Do(Effect::CancelConverge)),
             Effect::Look { ref container, .. }
@@ -375,8 +377,7 @@ impl World {
             Hints::All => vec![PathBuf::new()],
             Hints::Paths(paths) => paths.into_iter().collect(),
         };
-        let mut found: Vec<Found> =
-            roots.into_iter().map(|root| Found { entries: disk.below(&root), root }).collect();
+        let mut found: Vec<Found> = roots.into_iter().map(|root| Found { entries: disk.below(&root), root }).collect();
         let mut torn = BTreeSet::new();
         for path in disk.writing.keys() {
             if found.iter().any(|found| path.starts_with(&found.root)) && self.random.one_in(2) {
@@ -455,7 +456,12 @@ impl World {
         }
         for (key, built) in &self.deployed {
             let (spec, tree) = (&self.specs[key], &self.disks[key].tree);
-            let update = crate::dev::decide::decide(spec, &built.tree, tree, &crate::dev::decide::differences(&built.tree, tree));
+            let update = crate::dev::decide::decide(
+                spec,
+                &built.tree,
+                tree,
+                &crate::dev::decide::differences(&built.tree, tree),
+            );
             let is_excused = self.excused.contains(key);
             assert!(update.rebuilt.is_empty() || is_excused, "{key} was not built for {:?}", update.rebuilt);
         }

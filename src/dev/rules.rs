@@ -111,9 +111,14 @@ impl Sources {
     /// not match the path and none of the folders that it is in.
     pub(crate) fn covers(&self, path: &Path) -> Option<usize> {
         let text = path.to_string_lossy();
-        if self.excluded.as_ref().is_some_and(|excluded| is_excluded(excluded, &text)) {
-            return None;
-        }
+        let covered = self.matched(&text)?;
+        let rest = text.splitn(covered + 1, '/').nth(covered).unwrap_or_default();
+        // Docker compares with what is below the source.
+        let is_out = self.excluded.as_ref().is_some_and(|it| is_excluded(it, &text) || is_excluded(it, rest));
+        (!is_out).then_some(covered)
+    }
+
+    fn matched(&self, text: &str) -> Option<usize> {
         let Some(pattern) = &self.pattern else { return Some(0) };
         let ends = text.match_indices('/').map(|(at, _)| at).chain([text.len()]);
         ends.enumerate().find(|(_, end)| pattern.matches(&text[..*end])).map(|(index, _)| index + 1)

@@ -33,6 +33,7 @@ impl Play {
         let machine = Machine::new([("web".to_owned(), (spec, built))].into(), Duration::ZERO);
         let mut play = Self { machine, held: tree(files), text: String::new() };
         play.take(0, Input::Tick);
+        play.wait(15);
         play.found(20, "", files);
         play.containers(30, "c1", "web:1");
         play.text.clear();
@@ -109,7 +110,13 @@ fn a_saved_file_is_scanned_and_sent_at_once() {
     play.found(1002, "a.py", &[("a.py", 3)]);
     play.sent(1003, 1, Ok(()));
     play.sent(1004, 2, Ok(()));
-    insta::assert_snapshot!(play.text, @"");
+    insta::assert_snapshot!(play.text, @r#"
+    1000 scan Paths({"a.py"})
+    1001 send 1: put /app/a.py
+    1001 scan Paths({"a.py"})
+    1003 send 2: put /app/a.py
+    1004 tell Updated { service: "web", how: Sync, paths: ["a.py"], files: 1, took: 4ms, replicas: (1, 1) }
+    "#);
 }
 
 #[test]
@@ -118,7 +125,9 @@ fn a_touch_does_nothing() {
     play.hint(1000, &["a.py", ".a.py.swp"]);
     play.found(1001, "a.py", &[("a.py", 1)]);
     play.wait(9000);
-    insta::assert_snapshot!(play.text, @"");
+    insta::assert_snapshot!(play.text, @r#"
+     1000 scan Paths({".a.py.swp", "a.py"})
+    "#);
 }
 
 #[test]
@@ -132,7 +141,14 @@ fn a_restart_waits_for_rest_and_comes_once() {
     play.sent(1052, 2, Ok(()));
     play.wait(2000);
     play.take(1200, Input::Restarted { container: "c1".into(), result: Ok(()) });
-    insta::assert_snapshot!(play.text, @"");
+    insta::assert_snapshot!(play.text, @r#"
+    1000 scan Paths({"a.py"})
+    1001 send 1: put /app/a.py
+    1050 scan Paths({"b.py"})
+    1051 send 2: put /app/b.py
+    1151 restart c1
+    1200 tell Updated { service: "web", how: Restart, paths: ["a.py", "b.py"], files: 2, took: 200ms, replicas: (1, 1) }
+    "#);
 }
 
 #[test]
@@ -148,7 +164,16 @@ fn what_no_rule_carries_is_built_and_a_newer_change_overtakes() {
     play.wait(3000);
     play.converged(4000, Ok(("web:2", &[("a.txt", 3)])));
     play.wait(9000);
-    insta::assert_snapshot!(play.text, @"");
+    insta::assert_snapshot!(play.text, @r#"
+    1000 scan Paths({"a.txt"})
+    1101 tell Began { service: "web", how: Rebuild, reason: "no `sync` rule matches `a.txt`" }
+    1101 Converge { rebuild: {"web": "no `sync` rule matches `a.txt`"} }
+    2000 scan Paths({"a.txt"})
+    2101 CancelConverge
+    3000 tell Began { service: "web", how: Rebuild, reason: "no `sync` rule matches `a.txt`" }
+    3000 Converge { rebuild: {"web": "no `sync` rule matches `a.txt`"} }
+    4000 tell InSync { service: "web", replicas: (0, 1) }
+    "#);
 }
 
 #[test]
@@ -162,7 +187,14 @@ fn a_failed_build_waits_for_the_next_change_and_what_is_taken_back_needs_none() 
     play.hint(9000, &["a.txt"]);
     play.found(9001, "a.txt", &[("a.txt", 1)]);
     play.wait(20_000);
-    insta::assert_snapshot!(play.text, @"");
+    insta::assert_snapshot!(play.text, @r#"
+    1000 scan Paths({"a.txt"})
+    1101 tell Began { service: "web", how: Rebuild, reason: "no `sync` rule matches `a.txt`" }
+    1101 Converge { rebuild: {"web": "no `sync` rule matches `a.txt`"} }
+    2000 tell Behind { service: "web", reason: Some("exit 1") }
+    9000 scan Paths({"a.txt"})
+    9001 tell Behind { service: "web", reason: None }
+    "#);
 }
 
 #[test]
@@ -170,11 +202,12 @@ fn a_build_that_feeds_itself_is_stopped() {
     let mut play = Play::new(false, &[("a.txt", 1)]);
     play.hint(1000, &["a.txt"]);
     play.found(1001, "a.txt", &[("a.txt", 2)]);
-    for round in 0..6_u8 {
+    for round in 0..3_u8 {
         let at = 2000 * (u64::from(round) + 1);
         play.wait(at);
         play.converged(at, Ok(("web:2", &[("a.txt", 2), ("out.bin", round)])));
         play.found(at + 10, "out.bin", &[("out.bin", round)]);
+        play.wait(at + 499);
         play.hint(at + 500, &["out.bin"]);
         play.found(at + 501, "out.bin", &[("out.bin", round + 1)]);
     }
@@ -197,7 +230,16 @@ fn what_is_refused_is_built_once() {
     play.containers(3010, "c2", "web:2");
     play.take(3020, Input::Sent { container: "c2".into(), batch: 2, result: Err(Fault::Refused("read-only".into())) });
     play.wait(60_000);
-    insta::assert_snapshot!(play.text, @"");
+    insta::assert_snapshot!(play.text, @r#"
+    1000 scan Paths({"a.py"})
+    1001 send 1: put /app/a.py
+    1003 tell InSync { service: "web", replicas: (0, 1) }
+    1101 tell Began { service: "web", how: Rebuild, reason: "`web-1` does not take the change: `/app` is read-only" }
+    1101 Converge { rebuild: {"web": "`web-1` does not take the change: `/app` is read-only"} }
+    3000 send 2: put /app/a.py
+    3010 look at ["/app/a.py"]
+    3010 send 3: put /app/a.py
+    "#);
 }
 
 #[test]
@@ -208,7 +250,12 @@ fn a_way_that_broke_is_looked_at_again() {
     play.sent(1003, 1, Err(Fault::Cut("broken pipe".into())));
     play.wait(1500);
     play.take(1500, Input::Looked { container: "c1".into(), result: Ok([("/app/a.py".into(), Some(node(2)))].into()) });
-    insta::assert_snapshot!(play.text, @"");
+    insta::assert_snapshot!(play.text, @r#"
+    1000 scan Paths({"a.py"})
+    1001 send 1: put /app/a.py
+    1053 look at ["/app/a.py"]
+    1500 tell Updated { service: "web", how: Sync, paths: ["a.py"], files: 1, took: 500ms, replicas: (1, 1) }
+    "#);
 }
 
 #[test]
@@ -219,7 +266,9 @@ fn paused_nothing_happens_and_then_all_of_it() {
     play.wait(5000);
     assert_eq!(play.text, "");
     play.take(5000, Input::Pause(false));
-    insta::assert_snapshot!(play.text, @"");
+    insta::assert_snapshot!(play.text, @r#"
+     5000 scan Paths({"a.py"})
+    "#);
 }
 
 #[test]

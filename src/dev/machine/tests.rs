@@ -228,7 +228,7 @@ fn what_is_refused_is_built_once() {
     play.converged(3000, Ok(("web:2", &[("a.py", 2)])));
     // The new one is not as its image should be, and takes nothing either.
     play.containers(3010, "c2", "web:2");
-    play.take(3020, Input::Sent { container: "c2".into(), batch: 2, result: Err(Fault::Refused("read-only".into())) });
+    play.take(3020, Input::Sent { container: "c2".into(), batch: 3, result: Err(Fault::Refused("read-only".into())) });
     play.wait(60_000);
     insta::assert_snapshot!(play.text, @r#"
     1000 scan Paths({"a.py"})
@@ -239,6 +239,7 @@ fn what_is_refused_is_built_once() {
     3000 send 2: put /app/a.py
     3010 look at ["/app/a.py"]
     3010 send 3: put /app/a.py
+    3020 tell Warning { service: "web", text: "`web-1` cannot be kept in sync, and a new image does not help: read-only" }
     "#);
 }
 

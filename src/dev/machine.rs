@@ -3,205 +3,205 @@
 //! It keeps, per service, the local tree, and per container what that container was seen to
 //! hold. At rest the two are equal under the service's rules, or the service is being rebuilt,
 //! or the reason why not has been told.
+//!
+//! [`contract`] has its inputs and effects. [`scan`] says when a context is read, [`view`] what
+//! a tree is in a container, [`replica`] what differs there, `after` sends it and restarts,
+//! [`build`] says when a new image is needed. Nothing here reacts to an event by what it was:
+//! each input changes what is known, and then [`Machine::settle`] does whatever the difference
+//! between known and wanted asks for. So an event that is lost, doubled or late does no harm.
+
+mod after;
+mod build;
+mod contract;
+mod replica;
+mod scan;
+mod service;
+#[cfg(test)]
+mod sim;
+#[cfg(test)]
+mod tests;
+mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::rules::Rules;
-use super::tree::{Node, Tree};
+pub(crate) use self::contract::{
+    Built, Container, ContainerId, Effect, Fault, Found, Hints, How, Input, Key, Op, Spec, Told,
+};
+use self::service::{Out, Service};
 
-/// A service's key in the profile.
-pub(crate) type Key = String;
-/// A container's id, without the runtime's prefix.
-pub(crate) type ContainerId = String;
-
-/// Where something may have changed in a build context.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Hints {
-    /// At or below these paths, relative to the context.
-    Paths(BTreeSet<PathBuf>),
-    /// Events were lost: anywhere.
-    All,
-}
-
-/// What the disk holds at and below one path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Found {
-    /// Relative to the context; empty for all of it.
-    pub(crate) root: PathBuf,
-    /// All that is there and not ignored, by path relative to the context; empty if nothing.
-    pub(crate) entries: Tree,
-}
-
-/// The main container of one pod of a service, running.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Container {
-    pub(crate) id: ContainerId,
-    pub(crate) pod: String,
-    pub(crate) node: String,
-    /// The image that it runs, as the pod names it.
-    pub(crate) image: String,
-}
-
-/// Why a container did not take something.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// The container is gone; its successor is told of by [`Input::Containers`].
-    Gone,
-    /// The way to it broke; what it holds is not known any more.
-    Cut(String),
-    /// It cannot take this at all (a read-only root): in words, with the path.
-    Refused(String),
-    /// A file was not what it was recorded as when it was read again: it is being written.
-    Torn(PathBuf),
-}
-
-/// What is done to one path of a container. Targets are absolute paths in the container.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Op {
-    /// Write the file, folder or link; `source` is relative to the context. Whatever else is
-    /// there gives way, but a folder only once it is empty.
-    Put { target: PathBuf, source: PathBuf, node: Node },
-    /// Remove the file or link; a folder only if it is empty. Nothing there is well, too.
-    Remove { target: PathBuf },
-}
-
-/// Something that happened.
+/// The state of everything.
 #[derive(Debug)]
-pub(crate) enum Input {
-    /// The watcher saw something.
-    Hinted {
-        service: Key,
-        hints: Hints,
-    },
-    /// The answer to [`Effect::Scan`].
-    Scanned {
-        service: Key,
-        found: Vec<Found>,
-        torn: BTreeSet<PathBuf>,
-    },
-    /// All running main containers of a service, whenever that changed. `wanted` is how many
-    /// replicas there shall be.
-    Containers {
-        service: Key,
-        running: Vec<Container>,
-        wanted: u32,
-    },
-    /// The answer to [`Effect::Look`]: what is at each target that was asked for.
-    Looked {
-        container: ContainerId,
-        result: Result<BTreeMap<PathBuf, Option<Node>>, Fault>,
-    },
-    /// The answer to [`Effect::Send`].
-    Sent {
-        container: ContainerId,
-        batch: u64,
-        result: Result<(), Fault>,
-    },
-    /// The answers to [`Effect::Restart`] and [`Effect::Run`].
-    Restarted {
-        container: ContainerId,
-        result: Result<(), Fault>,
-    },
-    Ran {
-        container: ContainerId,
-        result: Result<(), Fault>,
-    },
-    /// The answer to [`Effect::Converge`]: service → the image that is deployed now and the
-    /// tree that it was made from, or why it failed.
-    Converged {
-        result: Result<BTreeMap<Key, Built>, String>,
-    },
-    /// The profile changed in a way that is valid.
-    Reconfigured {
-        services: BTreeMap<Key, Spec>,
-    },
-    /// Somebody asked: `None` means every service.
-    Rebuild {
-        service: Option<Key>,
-    },
-    Restart {
-        service: Option<Key>,
-    },
-    /// While paused nothing is scanned or sent; afterwards everything is caught up with.
-    Pause(bool),
-    /// The time that [`Machine::wake`] named has come.
-    Tick,
+pub(crate) struct Machine {
+    services: BTreeMap<Key, Service>,
+    converging: Option<Converging>,
+    /// The profile changed: it is to be deployed even if nothing is built.
+    redeploy: bool,
+    paused: bool,
+    batches: u64,
+    wake: Option<Duration>,
 }
 
-/// An image, and what its build context was.
-#[derive(Debug, Clone)]
-pub(crate) struct Built {
-    pub(crate) image: String,
-    pub(crate) tree: Arc<Tree>,
+#[derive(Debug)]
+struct Converging {
+    services: BTreeSet<Key>,
+    is_cancelled: bool,
+    was_redeploy: bool,
 }
 
-/// What the machine has to know of a service.
-#[derive(Debug, Clone)]
-pub(crate) struct Spec {
-    pub(crate) rules: Rules,
-    /// The process is run under the helper, so it can be restarted in place.
-    pub(crate) supervised: bool,
-    /// The Dockerfile and its ignore file, where they lie in the context.
-    pub(crate) recipes: BTreeSet<PathBuf>,
-}
+impl Machine {
+    /// Makes a machine for services that were deployed; the first effects come with the first
+    /// input. `now` is of any clock that never goes back.
+    pub(crate) fn new(services: BTreeMap<Key, (Spec, Built)>, now: Duration) -> Self {
+        let services = services
+            .into_iter()
+            .map(|(key, (spec, built))| (key.clone(), Service::new(key, spec, Some(built), now)))
+            .collect();
+        Self { services, converging: None, redeploy: false, paused: false, batches: 0, wake: Some(now) }
+    }
 
-/// Something to do. Each is answered with the input that its doc names, once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Effect {
-    /// Read these parts of the context: [`Input::Scanned`].
-    Scan { service: Key, hints: Hints },
-    /// Say what the container holds at these targets (a link is not followed): [`Input::Looked`].
-    Look { service: Key, container: ContainerId, targets: Vec<PathBuf> },
-    /// All or nothing: [`Input::Sent`].
-    Send { service: Key, container: ContainerId, batch: u64, ops: Vec<Op> },
-    /// Restart the process in place: [`Input::Restarted`].
-    Restart { service: Key, container: ContainerId },
-    /// Run a hook: [`Input::Ran`].
-    Run { service: Key, container: ContainerId, command: Vec<String> },
-    /// Build, load and deploy: [`Input::Converged`]. Services that are not named keep the image
-    /// that they run. At most one runs at a time.
-    Converge { rebuild: BTreeMap<Key, String> },
-    /// Stop the running [`Effect::Converge`]; it is still answered.
-    CancelConverge,
-    /// For the screen.
-    Tell(Told),
-}
+    /// Returns when [`Input::Tick`] is due, if it is.
+    pub(crate) fn wake(&self) -> Option<Duration> {
+        self.wake
+    }
 
-/// What there is to say about a service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Told {
-    /// Containers that take changes were brought up to date.
-    Updated {
-        service: Key,
-        how: How,
-        /// Paths relative to the context, at most a few; `files` counts all.
-        paths: Vec<PathBuf>,
-        files: usize,
-        /// From the first hint to the last acknowledgement.
-        took: Duration,
-        /// Containers that are up to date, of those that there shall be.
-        replicas: (u32, u32),
-    },
-    /// Work began for a reason, such as "`requirements.txt` is used by `RUN pip install …`".
-    Began { service: Key, how: How, reason: String },
-    /// Changes came that need nothing done, with the reason.
-    Nothing { service: Key, reason: String },
-    /// How many containers are in sync now, when that changed.
-    InSync { service: Key, replicas: (u32, u32) },
-    /// Something that the user should act on: a build loop with its files, a refused sync.
-    Warning { service: Key, text: String },
-}
+    /// Takes in what happened and returns what is to be done. Answers of services and
+    /// containers that are not there any more are dropped.
+    pub(crate) fn take(&mut self, now: Duration, input: Input) -> Vec<Effect> {
+        let mut out = Out { now, paused: self.paused, effects: Vec::new(), wake: None, batches: self.batches };
+        self.note(input, &mut out);
+        out.paused = self.paused;
+        self.settle(&mut out);
+        (self.wake, self.batches) = (out.wake, out.batches);
+        out.effects
+    }
 
-/// How a change reaches the containers. Ordered: what is later does what is earlier, too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum How {
-    Nothing,
-    Sync,
-    Run,
-    Restart,
-    Rebuild,
+    fn note(&mut self, input: Input, out: &mut Out) {
+        match input {
+            Input::Hinted { service, hints } => {
+                if let Some(service) = self.services.get_mut(&service) {
+                    service.scan.hint(hints, out.now);
+                }
+            }
+            Input::Scanned { service, found, torn } => {
+                if let Some(service) = self.services.get_mut(&service) {
+                    service.scanned(found, torn, out);
+                }
+            }
+            Input::Containers { service, running, wanted } => {
+                if let Some(service) = self.services.get_mut(&service) {
+                    service.contain(running, wanted, out.now);
+                }
+            }
+            Input::Looked { container, result } => {
+                self.with(&container, |service| service.looked(&container, result, out));
+            }
+            Input::Sent { container, batch, result } => {
+                self.with(&container, |service| service.sent(&container, batch, result, out));
+            }
+            Input::Restarted { container, result } => {
+                self.with(&container, |service| service.restarted(&container, result, out));
+            }
+            Input::Ran { container, result } => self.with(&container, |service| service.ran(&container, result, out)),
+            Input::Converged { result } => self.converged(result, out),
+            Input::Reconfigured { services } => self.reconfigure(services, out.now),
+            Input::Rebuild { service } => self.asked(service.as_ref()).for_each(|service| service.build.force()),
+            Input::Restart { service } => self.asked(service.as_ref()).for_each(|service| service.restart(out)),
+            Input::Pause(paused) => self.paused = paused,
+            Input::Tick => {}
+        }
+    }
+
+    /// Has the service that has this container take an answer.
+    fn with(&mut self, container: &ContainerId, take: impl FnOnce(&mut Service)) {
+        if let Some(service) = self.services.values_mut().find(|service| service.replicas.contains_key(container)) {
+            take(service);
+        }
+    }
+
+    fn asked(&mut self, key: Option<&Key>) -> impl Iterator<Item = &mut Service> {
+        let named = key.cloned();
+        self.services.values_mut().filter(move |service| named.as_ref().is_none_or(|key| *key == service.key))
+    }
+
+    fn reconfigure(&mut self, specs: BTreeMap<Key, Spec>, now: Duration) {
+        self.services.retain(|key, _| specs.contains_key(key));
+        for (key, spec) in specs {
+            match self.services.get_mut(&key) {
+                Some(service) => service.reconfigure(spec, now),
+                None => drop(self.services.insert(key.clone(), Service::new(key, spec, None, now))),
+            }
+        }
+        self.redeploy = true;
+    }
+
+    fn converged(&mut self, result: Result<BTreeMap<Key, Built>, String>, out: &mut Out) {
+        let Some(converging) = self.converging.take() else { return };
+        let why = match result {
+            Ok(built) => {
+                for (key, built) in built {
+                    if let Some(service) = self.services.get_mut(&key) {
+                        service.built(built, out);
+                    }
+                }
+                "it was not built".to_owned()
+            }
+            Err(why) => {
+                self.redeploy |= converging.was_redeploy && converging.is_cancelled;
+                why
+            }
+        };
+        for key in &converging.services {
+            if let Some(service) = self.services.get_mut(key) {
+                service.not_built(&why, converging.is_cancelled, out);
+            }
+        }
+    }
+
+    /// Does all that the difference between what is known and what is wanted asks for.
+    fn settle(&mut self, out: &mut Out) {
+        for service in self.services.values_mut() {
+            service.serve(out);
+        }
+        if out.paused {
+            return;
+        }
+        if self.converging.is_some() { self.overtake(out) } else { self.converge(out) }
+    }
+
+    /// Gives up a build that newer changes made useless. What another service needs waits: its
+    /// change is no reason to lose this one's work.
+    fn overtake(&mut self, out: &mut Out) {
+        let Some(converging) = self.converging.as_mut().filter(|converging| !converging.is_cancelled) else { return };
+        let running = self.services.values_mut().filter(|service| converging.services.contains(&service.key));
+        let due = running.filter_map(|service| service.outdated(out.now)).min();
+        if self.redeploy || due.is_some_and(|due| out.is_due(due)) {
+            converging.is_cancelled = true;
+            out.effects.push(Effect::CancelConverge);
+        }
+    }
+
+    /// Builds what needs it once any of it is due.
+    fn converge(&mut self, out: &mut Out) {
+        let mut needs = BTreeMap::new();
+        for (key, service) in &mut self.services {
+            needs.extend(service.need(out).map(|need| (key.clone(), need)));
+        }
+        let due = needs.values().map(|(_, due)| *due).min();
+        if !self.redeploy && !due.is_some_and(|due| out.is_due(due)) {
+            return;
+        }
+        let mut rebuild = BTreeMap::new();
+        for (key, (reason, _)) in needs {
+            if self.services.get_mut(&key).is_some_and(|service| service.begin(&reason, out)) {
+                rebuild.insert(key, reason);
+            }
+        }
+        let was_redeploy = std::mem::take(&mut self.redeploy);
+        if was_redeploy || !rebuild.is_empty() {
+            let services = rebuild.keys().cloned().collect();
+            self.converging = Some(Converging { services, is_cancelled: false, was_redeploy });
+            out.effects.push(Effect::Converge { rebuild });
+        }
+    }
 }

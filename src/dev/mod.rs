@@ -9,6 +9,8 @@
 //! File events are hints; the digests of what a container was seen to hold decide.
 
 pub(crate) mod agent;
+pub(crate) mod decide;
+pub(crate) mod infer;
 pub(crate) mod local;
 pub(crate) mod machine;
 pub(crate) mod passing;

@@ -6,6 +6,7 @@
 pub(crate) mod ca;
 mod lint;
 mod locate;
+pub(crate) mod recipe;
 mod scope;
 mod source;
 mod stage;

@@ -5,7 +5,7 @@
 //! matches what is in it, so a walk hands each folder's [`Verdict`] to its children.
 //! Reading the file and walking the folder are `context`'s.
 
-mod pattern;
+pub(crate) mod pattern;
 
 use pattern::Pattern;
 
@@ -47,7 +47,7 @@ impl Ignore {
     }
 
     /// Reads patterns that are lines already; `None` if one is malformed.
-    pub(super) fn of_patterns(patterns: &[String]) -> Option<Self> {
+    pub(crate) fn of_patterns(patterns: &[String]) -> Option<Self> {
         let patterns = patterns.iter().map(|pattern| pattern.trim()).filter(|pattern| !pattern.is_empty());
         Some(Self { patterns: patterns.map(Pattern::parse).collect::<Option<_>>()? })
     }

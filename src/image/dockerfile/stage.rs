@@ -13,10 +13,10 @@ pub(super) struct Stage<'b, 'a> {
     /// What FROM names, args filled in.
     image: String,
     /// The stage that `image` is, if it is one.
-    parent: Option<usize>,
+    pub(super) parent: Option<usize>,
     pub(super) steps: Vec<Step<'b, 'a>>,
     /// The variables at the stage's end: a stage that stands on this one begins with them.
-    scope: Scope,
+    pub(super) scope: Scope,
 }
 
 pub(super) struct Step<'b, 'a> {
@@ -25,6 +25,8 @@ pub(super) struct Step<'b, 'a> {
     from: Vec<String>,
     /// The words of an EXPOSE, args filled in.
     ports: Vec<String>,
+    /// The variables that it sees.
+    pub(super) scope: Scope,
 }
 
 impl Stage<'_, '_> {
@@ -134,7 +136,7 @@ fn step<'b, 'a>(instruction: &'b Instruction<'a>, scope: &Scope) -> Step<'b, 'a>
         _ => Vec::new(),
     };
     let from: Vec<String> = from;
-    Step { instruction, from: from.iter().map(|from| expand(from, scope)).collect(), ports }
+    Step { instruction, from: from.iter().map(|from| expand(from, scope)).collect(), ports, scope: scope.clone() }
 }
 
 /// Returns the stage that a build makes: by name, by number, or the last.

@@ -5,9 +5,9 @@
 
 /// One line of an ignore file.
 #[derive(Debug, Clone)]
-pub(super) struct Pattern {
+pub(crate) struct Pattern {
     /// `!`: it brings back.
-    pub(super) negated: bool,
+    pub(crate) negated: bool,
     /// Cleaned: relative, without `.`, `..` and double slashes.
     text: String,
     matcher: Matcher,
@@ -49,7 +49,7 @@ enum Token {
 
 impl Pattern {
     /// Parses a trimmed line that is not empty; `None` if it is malformed.
-    pub(super) fn parse(line: &str) -> Option<Self> {
+    pub(crate) fn parse(line: &str) -> Option<Self> {
         let (negated, rest) = match line.strip_prefix('!') {
             Some(rest) => (true, rest.trim()),
             None => (false, line),
@@ -63,7 +63,7 @@ impl Pattern {
     }
 
     /// Returns whether the pattern matches this very path; its parents are the caller's.
-    pub(super) fn matches(&self, path: &str) -> bool {
+    pub(crate) fn matches(&self, path: &str) -> bool {
         match &self.matcher {
             Matcher::Exact => path == self.text,
             Matcher::Prefix(prefix) => path.starts_with(prefix.as_str()),

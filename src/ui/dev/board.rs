@@ -211,7 +211,9 @@ mod tests {
 
     fn said(events: &[Event]) -> Vec<String> {
         let mut board = Board::new(false);
-        events.iter().for_each(|event| board.hear(event, "2026-01-02T14:02:11+01:00"));
+        for event in events {
+            board.hear(event, "2026-01-02T14:02:11+01:00");
+        }
         board.lines.since(0).map(|line| format!("{:?} {}", line.kind, line.text)).collect()
     }
 

@@ -43,7 +43,7 @@ pub(super) struct Line {
 
 #[derive(Debug, Default)]
 pub(super) struct Lines {
-    lines: VecDeque<Line>,
+    kept: VecDeque<Line>,
     bytes: usize,
     next: u64,
 }
@@ -53,10 +53,10 @@ impl Lines {
         let text = cut(sanitize::line(text));
         self.bytes += text.len();
         let line = Line { number: self.next, at: at.to_owned(), kind, service: service.map(str::to_owned), text };
-        self.lines.push_back(line);
+        self.kept.push_back(line);
         self.next += 1;
-        while self.lines.len() > MOST || self.bytes > BYTES {
-            let Some(oldest) = self.lines.pop_front() else { break };
+        while self.kept.len() > MOST || self.bytes > BYTES {
+            let Some(oldest) = self.kept.pop_front() else { break };
             self.bytes -= oldest.text.len();
         }
     }
@@ -68,21 +68,22 @@ impl Lines {
 
     /// Returns the lines from a number on, oldest first.
     pub(super) fn since(&self, number: u64) -> impl DoubleEndedIterator<Item = &Line> + Clone {
-        let first = self.lines.front().map_or(self.next, |line| line.number);
+        let first = self.kept.front().map_or(self.next, |line| line.number);
         let skip = usize::try_from(number.saturating_sub(first)).unwrap_or(usize::MAX);
-        self.lines.range(skip.min(self.lines.len())..)
+        self.kept.range(skip.min(self.kept.len())..)
     }
 
     /// Returns all lines up to a number, newest first.
     pub(super) fn until(&self, number: u64) -> impl Iterator<Item = &Line> {
         let later = usize::try_from(self.next.saturating_sub(number.saturating_add(1))).unwrap_or(usize::MAX);
-        self.lines.iter().rev().skip(later)
+        self.kept.iter().rev().skip(later)
     }
 }
 
 fn cut(mut text: String) -> String {
     if text.len() > LONGEST {
-        text.truncate(text.floor_char_boundary(LONGEST));
+        let end = (0..=LONGEST).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+        text.truncate(end);
         text.push('…');
     }
     text

@@ -16,13 +16,14 @@ mod stream;
 mod web;
 mod words;
 
+use std::io::{self, IsTerminal};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
 
 use self::board::Board;
-use super::{Display, report};
+use super::{Display, ProgressFlag, answer, report};
 use crate::dev::shown::{Shown, Wish};
 use crate::error::Failure;
 use crate::event::Event;
@@ -48,6 +49,21 @@ pub(crate) struct Settings {
     pub(crate) keys: bool,
     /// Nothing is left when the user leaves, so that nothing is said of what stays.
     pub(crate) down_on_exit: bool,
+}
+
+impl Settings {
+    /// Returns what the flags and the terminal come to; `term` is the variable `TERM`.
+    /// A full screen is drawn on standard output, and what comes before it on standard error.
+    pub(crate) fn choose(flag: ProgressFlag, json: bool, term: Option<&str>) -> Self {
+        let terminal = io::stdout().is_terminal() && io::stderr().is_terminal();
+        Self {
+            display: Display::choose(flag, json, terminal, term),
+            verbose: false,
+            color: answer::answers_in_color(),
+            keys: io::stdin().is_terminal(),
+            down_on_exit: false,
+        }
+    }
 }
 
 /// Everything that shows one run of `dev`.
@@ -78,8 +94,8 @@ impl Stage {
         let Self { settings, board, wishes, page } = self;
         match settings.display {
             Display::Quiet => stream::quiet(&board, events).await,
-            Display::Plain => stream::plain(settings, &board, events).await,
-            Display::Json => stream::json(settings, &board, events).await,
+            Display::Plain => stream::plain(settings, &board, &wishes, events).await,
+            Display::Json => stream::json(settings, &board, &wishes, events).await,
             Display::Tty => screen::show(settings, &board, wishes, events).await,
         }
         board.change(Board::end);

@@ -70,6 +70,13 @@ pub(super) fn session() -> Vec<(u64, Event)> {
     ]
 }
 
+/// Has a board hear all of it.
+pub(super) fn play(board: &super::Shared) {
+    for (_, event) in session() {
+        board.hear(&event);
+    }
+}
+
 pub(super) fn dev(shown: Shown) -> Event {
     Event::Dev(shown)
 }

@@ -7,11 +7,12 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::lines::{Kind, Line};
 use super::{Settings, Shared, words};
+use crate::dev::shown::Wish;
 use crate::event::{Event, Level};
 use crate::ui::plain::Narrator;
 use crate::ui::prefixes::Prefixes;
@@ -29,38 +30,42 @@ pub(super) async fn quiet(board: &Shared, mut events: UnboundedReceiver<Event>) 
 }
 
 /// Writes plain lines until the senders are gone.
-pub(super) async fn plain(settings: Settings, board: &Shared, events: UnboundedReceiver<Event>) {
-    Plain::new(settings.verbose).show(board, events, settings.down_on_exit).await;
+pub(super) async fn plain(
+    settings: Settings,
+    board: &Shared,
+    wishes: &UnboundedSender<Wish>,
+    mut events: UnboundedReceiver<Event>,
+) {
+    let (mut plain, mut out) = (Plain::new(settings.verbose), Out { wishes, gone: false });
+    let mut second = interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let lines = tokio::select! {
+            event = events.recv() => match event {
+                Some(event) => plain.hear(board, event),
+                None => break,
+            },
+            // Nothing wakes up while nothing goes on.
+            _ = second.tick(), if !plain.narrator.is_idle() => timed(board, plain.narrator.signs(Instant::now())),
+        };
+        for line in &lines {
+            out.print(line);
+        }
+    }
+    if !settings.down_on_exit {
+        out.print(&words::left(board.read().services.iter().map(|row| &row.shown)));
+    }
 }
 
-/// The state of plain lines, which a full screen goes on with once it is left.
-pub(super) struct Plain {
+/// The state of plain lines.
+struct Plain {
     narrator: Narrator,
     prefixes: Prefixes,
 }
 
 impl Plain {
-    pub(super) fn new(verbose: bool) -> Self {
+    fn new(verbose: bool) -> Self {
         Self { narrator: Narrator::new(verbose), prefixes: Prefixes::default() }
-    }
-
-    pub(super) async fn show(mut self, board: &Shared, mut events: UnboundedReceiver<Event>, quietly: bool) {
-        let mut second = interval(Duration::from_secs(1));
-        second.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            let lines = tokio::select! {
-                event = events.recv() => match event {
-                    Some(event) => self.hear(board, event),
-                    None => break,
-                },
-                // Nothing wakes up while nothing goes on.
-                _ = second.tick(), if !self.narrator.is_idle() => self.narrator.signs(Instant::now()),
-            };
-            lines.iter().for_each(|line| print(line));
-        }
-        if !quietly {
-            print(&words::left(board.read().services.iter().map(|row| &row.shown)));
-        }
     }
 
     fn hear(&mut self, board: &Shared, event: Event) -> Vec<String> {
@@ -69,25 +74,49 @@ impl Plain {
             Event::Dev(_) | Event::Notice { .. } => {
                 lines.iter().map(|line| plain_line(line, &mut self.prefixes)).collect()
             }
-            event => self.narrator.hear(event, Instant::now()).into_iter().collect(),
+            event => timed(board, self.narrator.hear(event, Instant::now())),
         }
     }
+}
+
+/// Puts the time before lines of `ui::plain`.
+fn timed(board: &Shared, lines: impl IntoIterator<Item = String>) -> Vec<String> {
+    let at = (board.now)();
+    lines.into_iter().map(|line| format!("{} {line}", words::time_of_day(&at))).collect()
 }
 
 /// Writes each event as a JSON line until the senders are gone.
-pub(super) async fn json(settings: Settings, board: &Shared, mut events: UnboundedReceiver<Event>) {
+pub(super) async fn json(
+    settings: Settings,
+    board: &Shared,
+    wishes: &UnboundedSender<Wish>,
+    mut events: UnboundedReceiver<Event>,
+) {
+    let mut out = Out { wishes, gone: false };
     while let Some(event) = events.recv().await {
         board.hear(&event);
         if let Some(line) = json_line(&event, settings.verbose, &(board.now)()) {
-            print(&line);
+            out.print(&line);
         }
     }
-    print(&left(board, settings.down_on_exit, &(board.now)()));
+    out.print(&left(board, settings.down_on_exit, &(board.now)()));
 }
 
-/// Where standard output has gone there is nobody left to tell; the work ends by its own signals.
-fn print(text: &str) {
-    drop(answer::print(text));
+/// Standard output, as long as somebody reads it.
+struct Out<'a> {
+    wishes: &'a UnboundedSender<Wish>,
+    gone: bool,
+}
+
+impl Out<'_> {
+    /// Once nobody reads any more (`| head`, an editor that was closed) `dev` has nobody to run for.
+    fn print(&mut self, text: &str) {
+        if !self.gone && !matches!(answer::print(text), Ok(true)) {
+            self.gone = true;
+            // A loop that has ended needs no wishes.
+            drop(self.wishes.send(Wish::Leave));
+        }
+    }
 }
 
 fn heard(board: &Shared, event: &Event) -> Vec<Line> {

@@ -78,7 +78,7 @@ fn problems(board: &Board, paint: Paint, width: usize, height: usize) -> Vec<Lin
     let mut lines = vec![Line::styled(cut(&format!("┌ {of}{more}"), width), bold)];
     let texts = text.lines().filter(|line| !line.trim().is_empty());
     let rows: Vec<_> = texts.flat_map(|line| wrapped(line, width.saturating_sub(2))).collect();
-    let fits = rows.len() + 1 <= height;
+    let fits = rows.len() < height;
     let take = if fits { rows.len() } else { height.saturating_sub(2) };
     let row = |text: &String| Line::from(vec![Span::styled("│ ", red), Span::raw(text.clone())]);
     lines.extend(rows.iter().take(take).map(row));
@@ -146,6 +146,9 @@ fn footer(board: &Board, view: &View, paint: Paint, width: usize) -> Line<'stati
 }
 
 fn commands(board: &Board, view: &View) -> Vec<String> {
+    if view.deaf {
+        return vec!["Ctrl-C leaves".to_owned()];
+    }
     let pause = if board.paused { "p go on" } else { "p pause" };
     let scrolled = view.bottom.map(|_| "End newest");
     let keys = ["q leave", "r rebuild", "R restart", "l logs", "s status", "o open", pause, "PgUp back"];

@@ -41,14 +41,21 @@ impl Guard {
                 before(panic);
             }));
         });
-        HELD.store(true, Ordering::SeqCst);
+        // What was done before a step that fails is undone by the drop.
         let guard = Self;
+        guard.again(keys)?;
+        Ok(guard)
+    }
+
+    /// Takes the terminal after it was given back.
+    #[expect(clippy::unused_self, reason = "only who holds it gives it back at the end")]
+    pub(super) fn again(&self, keys: bool) -> io::Result<()> {
+        HELD.store(true, Ordering::SeqCst);
         if keys {
             enable_raw_mode()?;
             RAW.store(true, Ordering::SeqCst);
         }
-        crossterm::execute!(io::stdout(), EnterAlternateScreen, Hide)?;
-        Ok(guard)
+        crossterm::execute!(io::stdout(), EnterAlternateScreen, Hide)
     }
 
     /// Whether nobody has given it back meanwhile.

@@ -14,6 +14,7 @@ use std::io::{self, Stdout};
 use std::time::Duration;
 
 use crossterm::event::{Event as Input, EventStream, KeyEventKind};
+use crossterm::terminal::{Clear, ClearType};
 use futures_util::StreamExt;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
@@ -24,8 +25,7 @@ use tokio::time::Instant;
 use self::guard::Guard;
 pub(crate) use self::guard::restore;
 use self::view::{Heard, View};
-use super::stream::Plain;
-use super::{Settings, Shared};
+use super::{Settings, Shared, stream};
 use crate::dev::shown::Wish;
 use crate::event::Event;
 use crate::ui::{answer, tty};
@@ -49,7 +49,7 @@ pub(super) async fn show(
     if tty::show_until(settings.verbose, &mut events, begins).await.is_none() {
         return;
     }
-    match Screen::open(settings, board, wishes) {
+    match Screen::open(settings, board, wishes.clone()) {
         Ok(mut screen) => {
             let end = screen.run(&mut events).await;
             drop(screen);
@@ -59,7 +59,7 @@ pub(super) async fn show(
         }
         Err(error) => answer::narrate(&format!("this terminal has no full screen, so that lines follow: {error}")),
     }
-    Plain::new(settings.verbose).show(board, events, settings.down_on_exit).await;
+    stream::plain(settings, board, &wishes, events).await;
 }
 
 /// Why the screen is looked at again.
@@ -94,7 +94,7 @@ impl<'a> Screen<'a> {
         let guard = Guard::enter(settings.keys)?;
         let terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
         let keys = settings.keys.then(EventStream::new);
-        let (view, due) = (View::default(), Some(Instant::now()));
+        let (view, due) = (View { deaf: !settings.keys, ..View::default() }, Some(Instant::now()));
         Ok(Self { terminal, keys, resized, continued, board, wishes, view, color: settings.color, due, guard })
     }
 
@@ -102,15 +102,14 @@ impl<'a> Screen<'a> {
     async fn run(&mut self, events: &mut UnboundedReceiver<Event>) -> io::Result<()> {
         loop {
             match self.wake(events).await {
-                Wake::Event(None) => return Ok(()),
-                Wake::Event(Some(event)) => self.hear(event, events),
+                // The end; or keys cannot be read any more, and Ctrl-C comes as a signal once the terminal is left.
+                Wake::Event(None) | Wake::Input(Some(Err(_)) | None) => return Ok(()),
+                Wake::Event(Some(event)) => self.hear(&event, events),
                 Wake::Input(Some(Ok(input))) => {
                     if self.input(&input).await? {
                         return Ok(());
                     }
                 }
-                // Keys cannot be read any more; Ctrl-C comes as a signal once the terminal is left.
-                Wake::Input(Some(Err(_)) | None) => return Ok(()),
                 Wake::Resized => self.soon(Duration::ZERO),
                 Wake::Draw => {
                     // A panic elsewhere has given the terminal back: nothing may be drawn over its words.
@@ -148,8 +147,8 @@ impl<'a> Screen<'a> {
     }
 
     /// Takes an event, and what else has arrived meanwhile.
-    fn hear(&mut self, event: Event, events: &mut UnboundedReceiver<Event>) {
-        self.board.hear(&event);
+    fn hear(&mut self, event: &Event, events: &mut UnboundedReceiver<Event>) {
+        self.board.hear(event);
         for _ in 0..AT_ONCE {
             match events.try_recv() {
                 Ok(event) => self.board.hear(&event),
@@ -170,6 +169,10 @@ impl<'a> Screen<'a> {
         match heard {
             Heard::Nothing => {}
             Heard::Changed => self.soon(Duration::ZERO),
+            Heard::Repaint => {
+                crossterm::execute!(io::stdout(), Clear(ClearType::All))?;
+                self.anew()?;
+            }
             Heard::Wish(wish) => {
                 let leave = wish == Wish::Leave;
                 // A loop that has ended needs no wishes; its end is on the way.
@@ -190,9 +193,14 @@ impl<'a> Screen<'a> {
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TSTP)?;
         // The stop may come a moment after the call; what follows it is always this signal.
         self.continued.recv().await;
-        self.guard = Guard::enter(keys)?;
+        self.guard.again(keys)?;
         self.keys = keys.then(EventStream::new);
-        // A new one knows that nothing is drawn; to clear this one would ask the terminal where its cursor is.
+        self.anew()
+    }
+
+    /// Draws on a terminal that is known to be empty. (To clear the old one would ask the
+    /// terminal where its cursor is, and its answer would come among the keys.)
+    fn anew(&mut self) -> io::Result<()> {
         self.terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
         self.soon(Duration::ZERO);
         Ok(())
@@ -219,30 +227,35 @@ mod tests {
 
     use super::*;
     use crate::event::Events;
-    use crate::ui::Display;
+    use crate::ui::ProgressFlag;
     use crate::ui::dev::{Stage, script};
 
-    /// Plays a session at its own pace, with the page, until `q` is pressed.
+    /// Plays a session at its own pace, with the page, until `q` is pressed or SIGTERM comes.
+    /// SIGUSR1 has it panic: the terminal is given back then, too.
     #[tokio::test]
     #[ignore = "to be looked at, on a terminal"]
     async fn play_on_this_terminal() {
         let (sender, receiver) = Events::channel();
-        let (wishes, mut wished) = mpsc::unbounded_channel();
-        let settings = Settings { display: Display::Tty, verbose: false, color: true, keys: true, down_on_exit: false };
+        let (wishes, mut asked) = mpsc::unbounded_channel();
+        let settings = Settings::choose(ProgressFlag::Auto, false, Some("xterm"));
         let mut stage = Stage::new(settings, wishes);
         let url = stage.serve().await.unwrap();
         let shown = tokio::spawn(stage.show(receiver));
         let player = tokio::spawn(async move {
+            let mut shock = signal(SignalKind::user_defined1()).unwrap();
             sender.send(script::dev(crate::dev::shown::Shown::Page { url }));
             for (pause, event) in script::session() {
                 tokio::time::sleep(Duration::from_millis(pause)).await;
                 sender.send(event);
             }
-            std::future::pending::<()>().await;
+            shock.recv().await;
+            panic!("SIGUSR1 asked for it");
         });
-        while let Some(wish) = wished.recv().await {
-            if wish == Wish::Leave {
-                break;
+        let mut end = signal(SignalKind::terminate()).unwrap();
+        loop {
+            tokio::select! {
+                wish = asked.recv() => if matches!(wish, None | Some(Wish::Leave)) { break },
+                _ = end.recv() => break,
             }
         }
         player.abort();

@@ -19,6 +19,8 @@ pub(super) struct View {
     pub(super) drawn: Vec<u64>,
     /// Whether older lines than those have no room.
     pub(super) more: bool,
+    /// No keys can be read.
+    pub(super) deaf: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -46,6 +48,8 @@ pub(super) enum Heard {
     Nothing,
     /// It is to be drawn again.
     Changed,
+    /// All of it, as somebody else has written on the terminal.
+    Repaint,
     Wish(Wish),
     Suspend,
 }
@@ -81,7 +85,7 @@ impl View {
             return match key.code {
                 KeyCode::Char('c' | 'd') => Heard::Wish(Wish::Leave),
                 KeyCode::Char('z') => Heard::Suspend,
-                KeyCode::Char('l') => Heard::Changed,
+                KeyCode::Char('l') => Heard::Repaint,
                 _ => Heard::Nothing,
             };
         }

@@ -115,21 +115,21 @@ impl Browser {
 }
 
 async fn opened() -> (Shared, Served, UnboundedReceiver<Wish>, Browser) {
-    let (wishes, wished) = unbounded_channel();
+    let (wishes, asked) = unbounded_channel();
     let board = Shared::new(false);
     let served = serve(board.clone(), wishes).await.unwrap();
     let browser = Browser::open(&served.url).await;
-    (board, served, wished, browser)
+    (board, served, asked, browser)
 }
 
 #[tokio::test]
 #[ignore = "needs Chromium: scripts/test page"]
 async fn the_page_in_chromium() {
-    let (board, served, mut wished, mut browser) = opened().await;
+    let (board, served, mut asked, mut browser) = opened().await;
     browser.until("document.getElementById('link').textContent === 'connected'").await;
     assert_eq!(browser.is("location.search + document.cookie").await, "", "the secret is where a script sees it");
 
-    script::session().iter().for_each(|(_, event)| board.hear(event));
+    script::play(&board);
     browser.until("document.querySelectorAll('#rows tr').length === 2").await;
     browser.until("document.title.includes('1/2')").await;
     let text = "document.querySelector('[data-service=api]').innerText";
@@ -156,7 +156,7 @@ async fn the_page_in_chromium() {
     browser.until("document.getElementById('log').textContent.includes('<script>document.title')").await;
     assert_eq!(browser.is("document.querySelectorAll('#log script, #log img').length").await, 0);
 
-    buttons(&mut browser, &mut wished).await;
+    buttons(&mut browser, &mut asked).await;
     many_lines(&mut browser, &board).await;
 
     board.change(Board::end);
@@ -165,18 +165,18 @@ async fn the_page_in_chromium() {
     served.close().await;
 }
 
-async fn buttons(browser: &mut Browser, wished: &mut UnboundedReceiver<Wish>) {
+async fn buttons(browser: &mut Browser, asked: &mut UnboundedReceiver<Wish>) {
     browser.is("document.querySelector('[aria-label=\"Restart web\"]').click()").await;
-    assert_eq!(wished.recv().await, Some(Wish::Restart(Some("web".into()))));
+    assert_eq!(asked.recv().await, Some(Wish::Restart(Some("web".into()))));
     browser.is("document.getElementById('rebuild').click()").await;
-    assert_eq!(wished.recv().await, Some(Wish::Rebuild(None)));
+    assert_eq!(asked.recv().await, Some(Wish::Rebuild(None)));
     // The keyboard alone is enough.
     browser.is("document.getElementById('pause').focus()").await;
     for kind in ["keyDown", "keyUp"] {
         let key = json!({"type": kind, "key": "Enter", "code": "Enter", "text": "\r", "windowsVirtualKeyCode": 13});
         browser.call("Input.dispatchKeyEvent", key).await;
     }
-    assert_eq!(wished.recv().await, Some(Wish::Pause));
+    assert_eq!(asked.recv().await, Some(Wish::Pause));
 }
 
 async fn many_lines(browser: &mut Browser, board: &Shared) {
@@ -193,12 +193,12 @@ async fn many_lines(browser: &mut Browser, board: &Shared) {
 #[tokio::test]
 #[ignore = "needs Chromium: scripts/test page"]
 async fn the_page_says_when_dev_is_gone() {
-    let (wishes, _wished) = unbounded_channel();
+    let (wishes, _asked) = unbounded_channel();
     let board = Shared::new(false);
     let killed = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let served = killed.spawn(serve(board.clone(), wishes)).await.unwrap().unwrap();
     let mut browser = Browser::open(&served.url).await;
-    script::session().iter().for_each(|(_, event)| board.hear(event));
+    script::play(&board);
     browser.until("document.querySelectorAll('#rows tr').length === 2").await;
     // Killed, and not ended: nothing says so but the cut connection.
     killed.shutdown_background();

@@ -22,10 +22,10 @@ const ROUTES: [(&str, &str); 6] = [
 ];
 
 fn site() -> (Site, UnboundedReceiver<Wish>) {
-    let (wishes, wished) = unbounded_channel();
+    let (wishes, asked) = unbounded_channel();
     let board = Shared::new(false);
-    script::session().iter().for_each(|(_, event)| board.hear(event));
-    (Site { board, wishes, secret: Arc::new(Secret::new().unwrap()), port: PORT }, wished)
+    script::play(&board);
+    (Site { board, wishes, secret: Arc::new(Secret::new().unwrap()), port: PORT }, asked)
 }
 
 async fn call(site: &Site, method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
@@ -49,7 +49,7 @@ fn safe(headers: &HeaderMap) -> bool {
 
 #[tokio::test]
 async fn whoever_has_no_right_is_refused_everywhere() {
-    let (site, mut wished) = site();
+    let (site, mut asked) = site();
     let cookie = cookie(&site);
     let (cookie, ours) = (("cookie", cookie.as_str()), ("origin", "http://127.0.0.1:4000"));
     let wrong = format!("coracle-dev-{PORT}={}", "0".repeat(site.secret.text().len()));
@@ -78,12 +78,12 @@ async fn whoever_has_no_right_is_refused_everywhere() {
             assert!(safe(response.headers()), "{what}: {method} {path}: {:?}", response.headers());
         }
     }
-    assert!(wished.try_recv().is_err(), "something was done for one who has no right");
+    assert!(asked.try_recv().is_err(), "something was done for one who has no right");
 }
 
 #[tokio::test]
 async fn whoever_has_the_cookie_is_answered_everywhere() {
-    let (site, mut wished) = site();
+    let (site, mut asked) = site();
     let cookie = cookie(&site);
     for host in [HOST, "localhost:4000"] {
         let origin = format!("http://{host}");
@@ -94,9 +94,9 @@ async fn whoever_has_the_cookie_is_answered_everywhere() {
             assert_eq!(response.status(), status, "{method} {path}");
             assert!(safe(response.headers()), "{method} {path}");
         }
-        assert_eq!(wished.try_recv().unwrap(), Wish::Rebuild(None));
-        assert_eq!(wished.try_recv().unwrap(), Wish::Restart(Some("web".into())));
-        assert_eq!(wished.try_recv().unwrap(), Wish::Pause);
+        assert_eq!(asked.try_recv().unwrap(), Wish::Rebuild(None));
+        assert_eq!(asked.try_recv().unwrap(), Wish::Restart(Some("web".into())));
+        assert_eq!(asked.try_recv().unwrap(), Wish::Pause);
     }
     let headers = [("host", HOST), ("origin", "http://127.0.0.1:4000"), ("cookie", &cookie)];
     let response = call(&site, "POST", "/rebuild?service=none", &headers).await;
@@ -104,12 +104,12 @@ async fn whoever_has_the_cookie_is_answered_everywhere() {
     // What changes something needs its origin said.
     let response = call(&site, "POST", "/pause", &[("host", HOST), ("cookie", &cookie)]).await;
     assert_eq!(response.status(), StatusCode::FORBIDDEN);
-    assert!(wished.try_recv().is_err());
+    assert!(asked.try_recv().is_err());
 }
 
 #[tokio::test]
 async fn the_address_gives_a_cookie_once_and_goes_away() {
-    let (site, _wished) = site();
+    let (site, _asked) = site();
     let path = format!("/?token={}", site.secret.text());
     let response = call(&site, "GET", &path, &[("host", HOST), ("sec-fetch-site", "none")]).await;
     assert_eq!(response.status(), StatusCode::SEE_OTHER);
@@ -130,7 +130,7 @@ async fn the_address_gives_a_cookie_once_and_goes_away() {
 
 #[tokio::test]
 async fn the_page_runs_only_what_is_ours() {
-    let (site, _wished) = site();
+    let (site, _asked) = site();
     let get = async || {
         let response = call(&site, "GET", "/", &[("host", HOST), ("cookie", &cookie(&site))]).await;
         let policy = response.headers()["content-security-policy"].to_str().unwrap().to_owned();
@@ -150,7 +150,7 @@ async fn the_page_runs_only_what_is_ours() {
 
 #[tokio::test(start_paused = true)]
 async fn a_reader_gets_everything_then_what_changes_then_the_end() {
-    let (site, _wished) = site();
+    let (site, _asked) = site();
     let mut reader = Reader::new(site.board.clone());
     let first = reader.next().await.unwrap();
     assert_eq!(first["all"], true);
@@ -167,7 +167,7 @@ async fn a_reader_gets_everything_then_what_changes_then_the_end() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_reader_gets_the_state_and_no_backlog() {
-    let (site, _wished) = site();
+    let (site, _asked) = site();
     let mut reader = Reader::new(site.board.clone());
     reader.next().await.unwrap();
     for number in 0..5000 {

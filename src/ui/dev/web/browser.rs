@@ -31,8 +31,19 @@ struct Browser {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     session: Option<String>,
     calls: u64,
-    _process: Child,
+    process: Child,
     _profile: tempfile::TempDir,
+}
+
+impl Drop for Browser {
+    /// Ends all of its processes, also where a test fails: Debian starts it from a script.
+    fn drop(&mut self) {
+        let id = self.process.id().and_then(|id| rustix::process::Pid::from_raw(id.try_into().ok()?));
+        if let Some(id) = id {
+            // One that has ended needs no end.
+            drop(rustix::process::kill_process_group(id, rustix::process::Signal::KILL));
+        }
+    }
 }
 
 impl Browser {
@@ -54,7 +65,7 @@ impl Browser {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
+            .process_group(0)
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
@@ -68,7 +79,7 @@ impl Browser {
         // Its later complaints must not fill the pipe.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let (socket, _) = connect_async(address).await.unwrap();
-        let mut browser = Self { socket, session: None, calls: 0, _process: process, _profile: profile };
+        let mut browser = Self { socket, session: None, calls: 0, process, _profile: profile };
         let target = browser.call("Target.createTarget", json!({"url": url})).await["targetId"].clone();
         let attach = json!({"targetId": target, "flatten": true});
         let session = browser.call("Target.attachToTarget", attach).await["sessionId"].as_str().unwrap().to_owned();

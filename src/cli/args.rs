@@ -112,6 +112,19 @@ pub(crate) struct Up {
     pub(crate) waiting: Waiting,
 }
 
+/// The flags of `dev`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Dev {
+    /// Remove what the profile made when you leave; volumes stay
+    #[arg(long)]
+    pub(crate) down_on_exit: bool,
+    /// Serve a page with the same, for this machine's browsers only, and print its address
+    #[arg(long)]
+    pub(crate) ui: bool,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+}
+
 /// How images are built.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct Building {

@@ -156,6 +156,7 @@ async fn watch_signals(session: Session) {
 
 #[expect(clippy::exit, reason = "the user insists: nothing may hold the process back")]
 fn leave() -> ! {
+    ui::dev::restore();
     crate::exec::end_all();
     std::process::exit(130)
 }

@@ -22,6 +22,7 @@ pub(crate) enum Shown {
         how: How,
         /// How many files; `paths` names the first few.
         files: usize,
+        #[serde(serialize_with = "readable")]
         paths: Vec<PathBuf>,
         #[serde(serialize_with = "crate::event::milliseconds")]
         took: Duration,
@@ -50,6 +51,46 @@ pub(crate) enum Shown {
     Paused {
         on: bool,
     },
+    /// Something is wrong that the user mends: a build that fails, a broken profile.
+    /// It is shown until [`Shown::Mended`] names the same `of`; a second one replaces the first.
+    Problem {
+        /// What it is about: a service, or `profile`.
+        of: String,
+        /// The report as lines, without colour.
+        text: String,
+        /// The same for programs: the fields of `ui::report::json`.
+        report: serde_json::Value,
+    },
+    Mended {
+        of: String,
+    },
+    /// The answer to [`Wish::Status`].
+    Pods {
+        pods: Vec<PodShown>,
+    },
+    /// The page of `--ui` can be opened here. The address holds this run's token.
+    Page {
+        url: String,
+    },
+}
+
+/// One pod, as the status panel shows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct PodShown {
+    pub(crate) service: String,
+    pub(crate) pod: String,
+    pub(crate) node: String,
+    /// What `kubectl get pods` would say: `Running`, `CrashLoopBackOff`.
+    pub(crate) status: String,
+    pub(crate) ready: bool,
+    pub(crate) restarts: u32,
+    /// Whether it has every change, where files are synced at all.
+    pub(crate) in_sync: Option<bool>,
+}
+
+/// Writes paths as text; what is no UTF-8 is replaced, as JSON can hold nothing else.
+fn readable<S: serde::Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(paths.iter().map(|path| path.to_string_lossy()))
 }
 
 /// The header line of a service.

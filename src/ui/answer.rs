@@ -18,6 +18,11 @@ pub(crate) fn narrates_in_color() -> bool {
     anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
 }
 
+/// Returns whether standard output shows colour.
+pub(crate) fn answers_in_color() -> bool {
+    anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
+}
+
 /// Returns texts as lines, each with its line break.
 pub(crate) fn lines<T: std::fmt::Display>(texts: impl IntoIterator<Item = T>) -> String {
     texts.into_iter().fold(String::new(), |all, text| all + &text.to_string() + "\n")

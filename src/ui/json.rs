@@ -29,7 +29,7 @@ pub(crate) fn failure(failure: &Failure) -> String {
     object.to_string()
 }
 
-fn line(event: &Event, verbose: bool) -> Option<String> {
+pub(super) fn line(event: &Event, verbose: bool) -> Option<String> {
     let detail = matches!(event, Event::Output { .. } | Event::Notice { level: Level::Detail, .. });
     if detail && !verbose {
         return None;

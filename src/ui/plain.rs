@@ -38,7 +38,7 @@ pub(crate) async fn show(verbose: bool, mut events: UnboundedReceiver<Event>) {
 }
 
 /// What is going on, and what was said about it.
-struct Narrator {
+pub(super) struct Narrator {
     verbose: bool,
     /// In the order in which they began.
     running: Vec<Running>,
@@ -55,12 +55,12 @@ struct Running {
 }
 
 impl Narrator {
-    fn new(verbose: bool) -> Self {
+    pub(super) fn new(verbose: bool) -> Self {
         Self { verbose, running: Vec::new() }
     }
 
     /// Returns the line that an event is worth.
-    fn hear(&mut self, event: Event, now: Instant) -> Option<String> {
+    pub(super) fn hear(&mut self, event: Event, now: Instant) -> Option<String> {
         match event {
             Event::Begin { subject } => {
                 self.running(&subject, now);
@@ -79,8 +79,13 @@ impl Narrator {
     }
 
     /// Returns a sign of life of each subject that nothing was said about for long.
-    fn signs(&mut self, now: Instant) -> Vec<String> {
+    pub(super) fn signs(&mut self, now: Instant) -> Vec<String> {
         self.running.iter_mut().filter_map(|running| running.sign(now)).collect()
+    }
+
+    /// Whether there is nothing that a sign of life could be given of.
+    pub(super) fn is_idle(&self) -> bool {
+        self.running.is_empty()
     }
 
     fn running(&mut self, subject: &Subject, now: Instant) -> &mut Running {

@@ -33,14 +33,26 @@ const BOLD: Style = Style::new().bold();
 
 /// Draws until the senders are gone; then the live lines are gone too.
 pub(crate) async fn show(verbose: bool, mut events: UnboundedReceiver<Event>) {
+    show_until(verbose, &mut events, |_| false).await;
+}
+
+/// Draws until `ends` says so of an event, which is returned, or until the senders are gone.
+pub(super) async fn show_until(
+    verbose: bool,
+    events: &mut UnboundedReceiver<Event>,
+    mut ends: impl FnMut(&Event) -> bool,
+) -> Option<Event> {
     let mut screen = Screen::new(verbose, answer::narrates_in_color());
     let mut frame = interval(FRAME);
     frame.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             event = events.recv() => match event {
-                Some(event) => screen.hear(event, Instant::now()),
-                None => return screen.close(),
+                Some(event) if !ends(&event) => screen.hear(event, Instant::now()),
+                end => {
+                    screen.close();
+                    return end;
+                }
             },
             _ = frame.tick() => screen.draw(Instant::now(), terminal::narration()),
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::cluster::{self, State};
+use crate::deploy;
 use crate::error::{Classified, Failure, Kind};
 use crate::execute::execute;
 use crate::image::context;
@@ -155,9 +156,23 @@ pub(crate) fn fresh_suffix() -> String {
 
 /// Another profile took the port between our look and our write.
 fn lost_node_port(failure: &Failure) -> bool {
-    has_code(failure, "coracle::deploy::node_port_taken")
+    matches!(failure.report.downcast_ref(), Some(deploy::Error::PortTaken { .. }))
 }
 
 fn has_code(failure: &Failure, code: &str) -> bool {
     failure.report.code().is_some_and(|found| found.to_string() == code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deploy::Words;
+
+    #[test]
+    fn a_port_that_another_profile_took_is_looked_for_again() {
+        let (what, owner) = ("Service `web`".to_owned(), "service `web` of namespace `other`".to_owned());
+        let source = Words::new("spec.ports[0].nodePort: Invalid value: 30000: provided port is already allocated");
+        assert!(lost_node_port(&deploy::Error::PortTaken { what, port: 30000, owner, source }.into()));
+        assert!(!lost_node_port(&Restless { cluster: "coracle".to_owned() }.into()));
+    }
 }

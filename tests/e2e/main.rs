@@ -8,6 +8,7 @@
 
 mod checks;
 mod concurrent;
+mod dev;
 mod disk;
 mod engine;
 mod explained;

@@ -31,8 +31,17 @@ pub(crate) struct Service {
 impl Service {
     /// With two folders, `low` and `high`, of which each makes a layer.
     pub(crate) fn new(sandbox: &Sandbox, name: &str) -> Self {
+        Self::with(sandbox, name, "")
+    }
+
+    /// One whose files `dev` syncs.
+    pub(crate) fn synced(sandbox: &Sandbox, name: &str) -> Self {
+        Self::with(sandbox, name, ", sync: ['srv/** -> /srv']")
+    }
+
+    fn with(sandbox: &Sandbox, name: &str, more: &str) -> Self {
         let profile = format!(
-            "name: {name}\nservices:\n  web: {{build: ., ports: [8123], grace: 1s}}\ncluster: {{name: CLUSTER}}\n"
+            "name: {name}\nservices:\n  web: {{build: ., ports: [8123], grace: 1s{more}}}\ncluster: {{name: CLUSTER}}\n"
         );
         let files = [
             ("coracle.yaml", profile.as_str()),

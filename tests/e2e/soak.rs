@@ -4,7 +4,7 @@
 //! `scripts/test soak [ROUNDS]` runs many; `scripts/test e2e` a few. A round that fails is
 //! repeated with the printed `CORACLE_E2E_SEED`.
 
-mod edits;
+pub(crate) mod edits;
 
 use crate::engine;
 use crate::node::Node;
@@ -20,6 +20,12 @@ const ROUNDS: usize = 8;
 const UP_EVERY: usize = 5;
 /// Superseded images that are left alone, for layers to be shared with.
 const OLD_IMAGES: usize = 4;
+
+/// How many rounds this run is to have.
+pub(crate) fn rounds() -> usize {
+    let rounds = std::env::var_os("CORACLE_SOAK_ROUNDS");
+    rounds.map_or(ROUNDS, |rounds| rounds.to_str().and_then(|text| text.parse().ok()).expect("a number"))
+}
 
 /// One service that is edited.
 struct Side {
@@ -176,8 +182,7 @@ impl Soak {
 #[test]
 #[ignore = "needs docker and kind"]
 fn what_is_loaded_is_always_what_the_source_is() {
-    let rounds = std::env::var_os("CORACLE_SOAK_ROUNDS");
-    let rounds = rounds.map_or(ROUNDS, |rounds| rounds.to_str().and_then(|text| text.parse().ok()).expect("a number"));
+    let rounds = rounds();
     let mut soak = Soak::new();
     for round in 1..=rounds {
         soak.round(round == rounds);

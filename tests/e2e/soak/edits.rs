@@ -13,7 +13,7 @@ const MOST: u64 = 64 << 20;
 const FOLDERS: [&str; 2] = ["low", "high"];
 
 /// Does one thing to the tree; returns what, to be printed.
-pub(super) fn edit(random: &mut Random, root: &Path) -> String {
+pub(crate) fn edit(random: &mut Random, root: &Path) -> String {
     limit(root);
     let paths = below(root);
     let files: Vec<_> = paths.iter().filter(|path| is_file(path)).cloned().collect();

@@ -22,7 +22,6 @@ mod cli;
 mod cluster;
 mod converge;
 mod deploy;
-#[expect(dead_code, reason = "the loop is not joined to the verbs yet")]
 mod dev;
 mod error;
 mod event;

@@ -71,6 +71,8 @@ pub(crate) enum Format {
 pub(crate) enum Verb {
     /// Build, load and deploy everything, wait for it and print its URLs
     Up(Up),
+    /// Bring everything up, then every saved file to where it runs
+    Dev(Dev),
     /// Remove what the profile made; volumes stay
     Down(Down),
     /// Show each service: ready or not, why not, and where
@@ -266,6 +268,7 @@ const TEMPLATE: &str = "\
 
 The whole way:
   up           Build, load and deploy everything, wait for it and print its URLs
+  dev          Bring everything up, then every saved file to where it runs
   down         Remove what the profile made; volumes stay
 
 What is there:
@@ -296,6 +299,7 @@ const EXAMPLE: &str = "\
 Example:
   cd any-folder-with-a-Dockerfile
   coracle up             build it, run it on a local cluster, print its URL
+  coracle dev            and bring every file that you save to where it runs
   coracle logs -f        watch what it writes
   coracle down           remove it again";
 

@@ -8,6 +8,7 @@ mod ask;
 mod cluster;
 mod completions;
 mod deploy;
+mod dev;
 mod down;
 mod kubeconfig;
 mod logs;
@@ -25,11 +26,14 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 
 use clap::Parser;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::args::{Cli, Global, Verb};
+use crate::dev::shown::Wish;
 use crate::error::Failure;
-use crate::event::Events;
+use crate::event::{Event, Events};
 use crate::session::Session;
 use crate::ui::{self, Display};
 
@@ -67,15 +71,17 @@ async fn verb(arguments: Cli) -> u8 {
     let Cli { global, verb } = arguments;
     ui::answer::choose_color(global.no_color);
     let (events, receiver) = Events::channel();
-    let surroundings = surroundings::capture();
-    let display = display(&global, surroundings.variable("TERM"));
-    let shown = tokio::spawn(ui::show(display, global.verbose, receiver));
     let cancel = CancellationToken::new();
     let events = events.cut_short_by(cancel.clone());
-    let session = Session { events, cancel, surroundings: Arc::new(surroundings) };
+    let session = Session { events, cancel, surroundings: Arc::new(surroundings::capture()) };
+    let (wish, wishes) = mpsc::unbounded_channel();
+    let shown = match show(&session, &global, &verb, wish, receiver).await {
+        Ok(shown) => shown,
+        Err(failure) => return report(&global, &failure),
+    };
     let signals = tokio::spawn(watch_signals(session.clone()));
 
-    let result = dispatch(&session, &global, verb).await;
+    let result = dispatch(&session, &global, verb, wishes).await;
 
     signals.abort();
     drop(signals.await);
@@ -93,16 +99,34 @@ async fn verb(arguments: Cli) -> u8 {
                 }
             }
         }
-        Err(failure) => {
-            let text = if global.json() {
-                ui::json::failure(&failure)
-            } else {
-                ui::report::text(&failure, ui::terminal::narration().columns, ui::answer::narrates_in_color())
-            };
-            ui::answer::narrate(&text);
-            failure.kind.exit_code()
-        }
+        Err(failure) => report(&global, &failure),
     }
+}
+
+/// Says what failed; returns the exit code.
+fn report(global: &Global, failure: &Failure) -> u8 {
+    let text = if global.json() {
+        ui::json::failure(failure)
+    } else {
+        ui::report::text(failure, ui::terminal::narration().columns, ui::answer::narrates_in_color())
+    };
+    ui::answer::narrate(&text);
+    failure.kind.exit_code()
+}
+
+/// Starts what shows the events of the verb; `wish` is where `dev`'s screen sends its keys.
+async fn show(
+    session: &Session,
+    global: &Global,
+    verb: &Verb,
+    wish: mpsc::UnboundedSender<Wish>,
+    events: mpsc::UnboundedReceiver<Event>,
+) -> Result<JoinHandle<()>, Failure> {
+    if let Verb::Dev(flags) = verb {
+        return Ok(tokio::spawn(dev::stage(session, global, flags, wish).await?.show(events)));
+    }
+    let display = display(global, session.surroundings.variable("TERM"));
+    Ok(tokio::spawn(ui::show(display, global.verbose, events)))
 }
 
 fn json_line(value: &serde_json::Value) -> String {
@@ -113,8 +137,14 @@ fn display(global: &Global, term: Option<&str>) -> Display {
     Display::choose(global.progress, global.json(), std::io::stderr().is_terminal(), term)
 }
 
-async fn dispatch(session: &Session, global: &Global, verb: Verb) -> Result<Answer, Failure> {
+async fn dispatch(
+    session: &Session,
+    global: &Global,
+    verb: Verb,
+    wishes: mpsc::UnboundedReceiver<Wish>,
+) -> Result<Answer, Failure> {
     match verb {
+        Verb::Dev(flags) => dev::dev(session, global, &flags, wishes).await,
         Verb::Up(flags) => up::up(session, global, &flags).await,
         Verb::Build(flags) => up::build(session, global, &flags).await,
         Verb::Load => up::load(session, global).await,

@@ -9,7 +9,9 @@
 //! File events are hints; the digests of what a container was seen to hold decide.
 
 pub(crate) mod agent;
+pub(crate) mod bring;
 pub(crate) mod decide;
+pub(crate) mod hook;
 pub(crate) mod infer;
 pub(crate) mod local;
 pub(crate) mod machine;
@@ -17,6 +19,7 @@ pub(crate) mod passing;
 pub(crate) mod pods;
 pub(crate) mod rules;
 pub(crate) mod scan;
+pub(crate) mod session;
 pub(crate) mod shown;
 pub(crate) mod sieve;
 pub(crate) mod tree;

@@ -205,6 +205,11 @@ impl Rule {
 }
 
 impl Rules {
+    /// Whether any change reaches a container as a file.
+    pub(crate) fn takes_files(&self) -> bool {
+        !self.rules.is_empty()
+    }
+
     /// Reads the rules of a profile; `Err` with the pattern that is malformed.
     pub(crate) fn of_profile(rules: &[SyncRule]) -> Result<Self, String> {
         let rules = rules.iter().map(Rule::of_profile).collect::<Result<_, _>>()?;

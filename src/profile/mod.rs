@@ -156,8 +156,8 @@ pub(crate) struct Supervised {
     pub(crate) helper: String,
     /// What the container runs without it: ENTRYPOINT and CMD, or what the profile says.
     pub(crate) argv: Vec<String>,
-    /// Name or number; `None` is SIGTERM.
-    pub(crate) stop_signal: Option<String>,
+    /// The number of the signal that ends it.
+    pub(crate) stop_signal: u8,
 }
 
 /// Which changed files `dev` copies into the running container.

@@ -5,7 +5,6 @@
 //! that a pipe and a terminal tell the same story. The answer is `answer`'s, a failure `report`'s.
 
 pub(crate) mod answer;
-#[cfg_attr(not(test), expect(dead_code, reason = "the loop is not joined to the verbs yet"))]
 pub(crate) mod dev;
 pub(crate) mod humane;
 pub(crate) mod json;

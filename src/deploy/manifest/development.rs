@@ -46,8 +46,8 @@ pub(super) fn command(scope: &Scope) -> (Value, Value) {
         return (pod::literal(service.command.as_deref()), pod::literal(service.args.as_deref()));
     };
     let grace = service.grace.min(RESTART).as_millis().to_string();
-    let signal = supervised.stop_signal.as_deref().unwrap_or("SIGTERM");
-    let before = [HELPER, "supervise", "--stop-signal", signal, "--grace-ms", &grace, "--"];
+    let signal = supervised.stop_signal.to_string();
+    let before = [HELPER, "supervise", "--stop-signal", &signal, "--grace-ms", &grace, "--"];
     let words: Vec<String> = before.into_iter().map(str::to_owned).chain(supervised.argv.iter().cloned()).collect();
     (pod::literal(Some(&words)), Value::Null)
 }

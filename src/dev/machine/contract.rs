@@ -138,7 +138,7 @@ pub(crate) struct Built {
 }
 
 /// What the machine has to know of a service.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Spec {
     pub(crate) rules: Rules,
     /// The process is run under the helper, so it can be restarted in place. Where it is not,

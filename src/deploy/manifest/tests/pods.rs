@@ -18,7 +18,7 @@ keys! {
     "#;
     development_supervised: web(|web| {
         let argv = words(&["flask", "run", "$(X)"]);
-        let supervised = Supervised { helper: "/opt/helper-1".to_owned(), argv, stop_signal: Some("3".to_owned()) };
+        let supervised = Supervised { helper: "/opt/helper-1".to_owned(), argv, stop_signal: 3 };
         web.development = Some(Development { supervised: Some(supervised) });
         web.command = Some(words(&["it is a part of argv"]));
     }) => r#"

@@ -1,0 +1,101 @@
+//! Changes of the profile, and the ends of rounds: what is deployed becomes what is known.
+
+use super::super::bring;
+use super::super::machine::Input;
+use super::super::shown::Shown;
+use super::round::Ended;
+use super::{Dev, files, watched};
+use crate::error::Failure;
+use crate::event::Event;
+use crate::ui;
+
+/// What a problem with the profile is shown under.
+const PROFILE: &str = "profile";
+/// What the failure of a round is shown under.
+const ROUND: &str = "up";
+
+impl Dev<'_> {
+    /// Reads the profile again. A broken one is shown, and the last good one goes on.
+    pub(super) async fn reload(&mut self) {
+        let profile = match (self.reload)() {
+            Ok(profile) => profile,
+            Err(failure) => return self.show_problem(PROFILE, &failure),
+        };
+        if profile.instance != self.profile.instance || profile.cluster != self.profile.cluster {
+            let text = "the profile has another name or cluster now: leave, and run `coracle dev` again to follow it";
+            return self.session.events.warn(text);
+        }
+        let specs = match bring::specs(self.session, &self.engine, &profile, &self.images).await {
+            Ok(specs) => specs,
+            Err(failure) => return self.show_problem(PROFILE, &failure),
+        };
+        self.mended(PROFILE);
+        self.watcher.rewatch(&watched(&profile), &files(&profile));
+        self.profile = profile;
+        self.scan_afresh();
+        self.session.events.info("The profile changed: what differs is deployed");
+        self.take(Input::Reconfigured { services: specs });
+    }
+
+    pub(super) async fn round_ended(&mut self, ended: Ended) {
+        let Ended { prepared, result, of_machine, is_cancelled } = ended;
+        let built = prepared.as_ref().map(|prepared| prepared.built.clone());
+        if let Some(prepared) = prepared {
+            self.images.extend(prepared.built.clone());
+            self.adopt(prepared);
+        }
+        self.headers.round_ended();
+        let words = match result {
+            Ok(addresses) => {
+                self.addresses = addresses;
+                self.listen().await;
+                self.mended(ROUND);
+                String::new()
+            }
+            Err(_) if is_cancelled => "a newer change came".to_owned(),
+            Err(failure) => {
+                self.show_problem(ROUND, &failure);
+                failure.report.to_string()
+            }
+        };
+        if of_machine {
+            // What was loaded is what the cluster is to run, ready or not.
+            self.take(Input::Converged { result: built.ok_or(words) });
+        }
+        self.look_at_cluster(Ok(()));
+    }
+
+    /// Takes over what a round found out about the services.
+    fn adopt(&mut self, prepared: super::Prepared) {
+        let is_changed = prepared.specs != self.prepared.specs;
+        for sentence in prepared.said.iter().filter(|sentence| !self.prepared.said.contains(sentence)) {
+            self.session.events.info(sentence.clone());
+        }
+        self.prepared = prepared;
+        if is_changed {
+            self.take(Input::Reconfigured { services: self.prepared.specs.clone() });
+        }
+    }
+
+    /// Listens on the profile's `local:` ports.
+    async fn listen(&mut self) {
+        let Self { locals, prepared, addresses, .. } = self;
+        if let Err(error) = locals.follow(&prepared.profile, &addresses.node_ports, &addresses.band).await {
+            self.show_problem("local ports", &error.into());
+        } else {
+            self.mended("local ports");
+        }
+    }
+
+    fn show_problem(&mut self, of: &str, failure: &Failure) {
+        self.problems.insert(of.to_owned());
+        self.session.events.send(Event::Dev(ui::dev::problem(of, failure)));
+    }
+
+    /// Takes a problem off the screen, if there was one.
+    fn mended(&mut self, of: &str) {
+        if self.problems.remove(of) {
+            self.session.events.send(Event::Dev(Shown::Mended { of: of.to_owned() }));
+        }
+    }
+}

@@ -65,8 +65,8 @@ class Loop:
         )
         threading.Thread(target=self._listen, daemon=True).start()
         try:
-            self.wait_for("web is ready", 180)
-            self.wait_for("peer is ready", 60)
+            self.wait_for("web: is ready", 180)
+            self.wait_for("peer: is ready", 60)
             self.urls = self.workspace.urls()
             self.kubeconfig = self.workspace.kubeconfig_of(self.workspace.cluster)
         except BaseException:

@@ -157,7 +157,7 @@ fn a_saved_file_is_served_and_a_deleted_one_is_not() {
     let sandbox = Sandbox::shared();
     let folder = pages(&sandbox, "e2e-dev-pages", "    sync: ['**/* -> /app']\n");
     let dev = Dev::start(&sandbox, &folder, &[]);
-    dev.says_after(0, &["web is ready"], ROLLOUT);
+    dev.says_after(0, &["web: is ready"], ROLLOUT);
     let url = sandbox.url(&folder, "web");
     let page = format!("{url}page.txt");
     dev.serves(&page, "first", SOON);
@@ -184,7 +184,7 @@ fn a_pod_that_was_deleted_comes_back_up_to_date_and_up_brings_the_plain_image_ba
     let sandbox = Sandbox::shared();
     let folder = pages(&sandbox, "e2e-dev-pods", "    sync: ['**/* -> /app']\n    replicas: 2\n");
     let dev = Dev::start(&sandbox, &folder, &[]);
-    dev.says_after(0, &["web is ready"], ROLLOUT);
+    dev.says_after(0, &["web: is ready"], ROLLOUT);
     let url = sandbox.url(&folder, "web");
     let page = format!("{url}page.txt");
     fs::write(folder.join("web/page.txt"), "second").unwrap();
@@ -258,7 +258,7 @@ fn a_changed_profile_is_deployed_and_a_broken_one_is_shown() {
     let sandbox = Sandbox::shared();
     let folder = pages(&sandbox, "e2e-dev-profile", "    sync: ['**/* -> /app']\n");
     let dev = Dev::start(&sandbox, &folder, &[]);
-    dev.says_after(0, &["web is ready"], ROLLOUT);
+    dev.says_after(0, &["web: is ready"], ROLLOUT);
     let page = format!("{}page.txt", sandbox.url(&folder, "web"));
     fs::write(folder.join("web/page.txt"), "synced").unwrap();
     dev.serves(&page, "synced", SOON);

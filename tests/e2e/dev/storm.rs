@@ -30,7 +30,7 @@ fn every_edit_arrives_while_pods_are_deleted_and_connections_cut() {
     let name = "e2e-dev-storm";
     let folder = pages(&sandbox, name, "    sync: ['**/* -> /app']\n    replicas: 2\n    grace: 1s\n");
     let dev = Dev::start(&sandbox, &folder, &[]);
-    dev.says_after(0, &["web is ready"], ROLLOUT);
+    dev.says_after(0, &["web: is ready"], ROLLOUT);
     let page = format!("{}page.txt", sandbox.url(&folder, "web"));
     let api = docker(&["port", &format!("{}-control-plane", sandbox.cluster), "6443/tcp"]);
     let api = api.trim().rsplit(':').next().expect("it is published").to_owned();

@@ -25,7 +25,7 @@ fn soak_at_rest_the_container_is_what_the_folder_is() {
     let node = Node::only(&sandbox.cluster);
     let mut random = Random::seeded();
     let dev = Dev::start(&sandbox, &service.folder, &[]);
-    dev.says_after(0, &["web is ready"], ROLLOUT);
+    dev.says_after(0, &["web: is ready"], ROLLOUT);
     for round in 1..=rounds() {
         let root = service.folder.join("srv");
         let mut done = Vec::new();

@@ -127,6 +127,13 @@ pub(crate) struct Dev {
     pub(crate) waiting: Waiting,
 }
 
+impl Dev {
+    /// Returns the `up` that `dev` begins with.
+    pub(crate) fn as_up(&self) -> Up {
+        Up { building: Building::default(), waiting: self.waiting }
+    }
+}
+
 /// How images are built.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct Building {

@@ -122,7 +122,9 @@ async fn show(
     wish: mpsc::UnboundedSender<Wish>,
     events: mpsc::UnboundedReceiver<Event>,
 ) -> Result<JoinHandle<()>, Failure> {
-    if let Verb::Dev(flags) = verb {
+    if let Verb::Dev(flags) = verb
+        && !global.dry_run
+    {
         return Ok(tokio::spawn(dev::stage(session, global, flags, wish).await?.show(events)));
     }
     let display = display(global, session.surroundings.variable("TERM"));
@@ -144,6 +146,7 @@ async fn dispatch(
     wishes: mpsc::UnboundedReceiver<Wish>,
 ) -> Result<Answer, Failure> {
     match verb {
+        Verb::Dev(flags) if global.dry_run => up::up(session, global, &flags.as_up()).await,
         Verb::Dev(flags) => dev::dev(session, global, &flags, wishes).await,
         Verb::Up(flags) => up::up(session, global, &flags).await,
         Verb::Build(flags) => up::build(session, global, &flags).await,

@@ -59,7 +59,8 @@ fn every_verb_takes_what_is_promised() {
 fn a_wrong_line_is_a_wrong_request() {
     let lines = [
         "",
-        "dev",
+        "deev",
+        "dev web",
         "up web",
         "url web api",
         "logs -f --previous",
@@ -122,6 +123,7 @@ Options:
 Example:
   cd any-folder-with-a-Dockerfile
   coracle up             build it, run it on a local cluster, print its URL
+  coracle dev            and bring every file that you save to where it runs
   coracle logs -f        watch what it writes
   coracle down           remove it again
 "

@@ -89,8 +89,8 @@ pub(crate) async fn feed_node(engine: &Engine, node: &str, script: &str, content
     // The channel has room for it.
     drop(sender.try_send(Ok(Bytes::from_static(content))));
     drop(sender);
-    let fed = shell::feed(engine, node, script, content.len() as u64, feed);
-    tokio::time::timeout(ANSWER, fed).await.unwrap_or_else(|_| Err(silent_at(node, script, ANSWER)))
+    let written = shell::feed(engine, node, script, content.len() as u64, feed);
+    tokio::time::timeout(ANSWER, written).await.unwrap_or_else(|_| Err(silent_at(node, script, ANSWER)))
 }
 
 /// Returns the error for a command on a node that did not do its part.

@@ -1,4 +1,5 @@
-//! `up` is killed where it hurts, and run again.
+//! `up` is killed where it hurts, and run again: six times, and twelve times in
+//! `scripts/test soak`.
 
 use std::fs;
 use std::path::Path;
@@ -9,6 +10,7 @@ use crate::http;
 use crate::process::spawn;
 use crate::random::Random;
 use crate::sandbox::Sandbox;
+use crate::soak;
 
 /// Starts `up`, kills it after `delay` (it may have ended by then), and runs it again: the
 /// answer must be the new one, and nothing may stand beside the cluster.
@@ -30,17 +32,18 @@ fn kill_then_up(sandbox: &Sandbox, folder: &Path, round: u32, delay: Duration) {
 
 #[test]
 #[ignore = "needs docker and kind"]
-fn up_converges_after_a_kill_at_twelve_random_points() {
+fn up_converges_after_a_kill_at_random_points() {
+    let (creating, later) = if soak::is_long() { (3, 9) } else { (1, 5) };
     let sandbox = Sandbox::own("killed");
     let folder = sandbox.renamed_profile("timber", "e2e-killed");
     let mut random = Random::seeded();
     // While the cluster is made …
-    for round in 0..3 {
+    for round in 0..creating {
         delete_cluster(&sandbox.cluster);
         kill_then_up(&sandbox, &folder, round, random.shorter_than(Duration::from_secs(24)));
     }
     // … and while an image is built, loaded and rolled out.
-    for round in 3..12 {
+    for round in creating..creating + later {
         kill_then_up(&sandbox, &folder, round, random.shorter_than(Duration::from_secs(5)));
     }
     let ours = docker(&["ps", "-aq", "--filter", "label=app.kubernetes.io/managed-by=coracle"]);

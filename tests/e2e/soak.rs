@@ -21,6 +21,11 @@ const UP_EVERY: usize = 5;
 /// Superseded images that are left alone, for layers to be shared with.
 const OLD_IMAGES: usize = 4;
 
+/// Whether this run may take as long as it needs.
+pub(crate) fn is_long() -> bool {
+    std::env::var_os("CORACLE_SOAK_ROUNDS").is_some()
+}
+
 /// How many rounds this run is to have.
 pub(crate) fn rounds() -> usize {
     let rounds = std::env::var_os("CORACLE_SOAK_ROUNDS");

@@ -34,6 +34,16 @@ fn every_verb_takes_what_is_promised() {
         "url web",
         "logs web api -f --since 1h30m --tail 20",
         "logs --previous",
+        "events web -f",
+        "top web",
+        "open web",
+        "test --watch --timeout 5s",
+        "exec web",
+        "exec web -c proxy -- ls -l --color",
+        "debug --image busybox:1 -- wget -qO- http://web",
+        "restart web api --timeout 90s",
+        "scale web=3 api=0",
+        "explain coracle::load::node_full",
         "build web --no-cache --pull",
         "load --progress plain",
         "deploy --dry-run",
@@ -59,12 +69,17 @@ fn every_verb_takes_what_is_promised() {
 fn a_wrong_line_is_a_wrong_request() {
     let lines = [
         "",
-        "dev",
+        "dev web",
         "up web",
         "url web api",
         "logs -f --previous",
         "logs --since 5",
         "logs --tail -1",
+        "exec",
+        "exec web ls",
+        "scale",
+        "scale web",
+        "scale web=many",
         "cluster",
         "cluster list spare",
         "completions tcsh",
@@ -122,6 +137,7 @@ Options:
 Example:
   cd any-folder-with-a-Dockerfile
   coracle up             build it, run it on a local cluster, print its URL
+  coracle dev            and bring every file that you save to where it runs
   coracle logs -f        watch what it writes
   coracle down           remove it again
 "

@@ -296,7 +296,6 @@ What is there:
   status       Show each service: ready or not, why not, and where
   url          Print where services are reached
   logs         Print what services write
-
   events       Print what the cluster said about services
   top          Show what the pods of services use, where the cluster measures it
 

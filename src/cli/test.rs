@@ -121,10 +121,11 @@ fn answer(profile: &Profile, outcomes: &[Outcome]) -> Answer {
     }
     let failed = outcomes.iter().filter(|outcome| !outcome.ok()).count();
     let count = outcomes.len();
-    text += &match failed {
+    let total = match failed {
         0 => format!("all {count} checks passed\n"),
         failed => format!("{failed} of {count} checks failed\n"),
     };
+    text += &total;
     Answer { text, json: json!({"profile": profile.name, "failed": failed, "checks": outcomes}) }
 }
 

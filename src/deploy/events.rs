@@ -79,8 +79,8 @@ fn service_of(seen: &Seen, profile: &Profile, about: &Value) -> Option<String> {
         }
         return Some(sanitize::line(text(&labels[SERVICE])));
     }
-    let names = |own: &str| name == own || name.strip_prefix(own).is_some_and(|rest| rest.starts_with('-'));
-    let named = profile.services.iter().filter(|service| names(&service.name) || names(&service.service_name));
+    let is_of = |own: &str| name == own || name.strip_prefix(own).is_some_and(|rest| rest.starts_with('-'));
+    let named = profile.services.iter().filter(|service| is_of(&service.name) || is_of(&service.service_name));
     // `api-gateway-5d` is the gateway's, and not of `api`.
     named.max_by_key(|service| service.name.len()).map(|service| service.key.clone())
 }

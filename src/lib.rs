@@ -18,6 +18,8 @@
 //!
 //! [`exec`] is the one place that starts a process, [`trust`] guards those that a profile asks for.
 
+mod browser;
+mod check;
 mod cli;
 mod cluster;
 mod converge;
@@ -27,6 +29,7 @@ mod error;
 mod event;
 mod exec;
 mod execute;
+mod explain;
 mod image;
 mod observe;
 mod plan;

@@ -332,6 +332,13 @@ pub(crate) fn announcements(plan: &Plan) -> Vec<String> {
         Why::Drifted { fields } if fields.iter().all(|change| change.field == "status") => {
             Some(format!("{} failed and is run again", change.object.title()))
         }
+        Why::Drifted { fields } if fields.iter().all(|change| change.field == "spec.replicas") => {
+            let number =
+                |value: &Option<serde_json::Value>| value.as_ref().map_or("none".to_owned(), ToString::to_string);
+            let field = fields.first()?;
+            let (title, live, wanted) = (change.object.title(), number(&field.live), number(&field.wanted));
+            Some(format!("{title} was scaled to {live} and is put right: {wanted}"))
+        }
         Why::Drifted { fields } => {
             let fields: Vec<_> = fields.iter().map(|change| change.field.as_str()).collect();
             Some(format!(

@@ -2,12 +2,15 @@
 //!
 //! Only types; nothing here acts. A wrong command line ends in clap, with exit code 2.
 
+mod every_day;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::Styles;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::every_day::{Debug, Events, Exec, Explain, Open, Restart, Scale, Test, Top};
 use super::span;
 use crate::ui::ProgressFlag;
 
@@ -81,6 +84,22 @@ pub(crate) enum Verb {
     Url(Url),
     /// Print what services write
     Logs(Logs),
+    /// Print what the cluster said about services
+    Events(Events),
+    /// Show what the pods of services use, where the cluster measures it
+    Top(Top),
+    /// Open a service's URL in the browser
+    Open(Open),
+    /// Ask the profile's checks of what runs
+    Test(Test),
+    /// Run a command, or a shell, in a service
+    Exec(Exec),
+    /// Run a command, or a shell, in a throw-away pod beside the services
+    Debug(Debug),
+    /// Replace the pods of services one by one
+    Restart(Restart),
+    /// Set how many pods services have, until the next `up`
+    Scale(Scale),
     /// Build the images
     Build(Build),
     /// Load the images into every node
@@ -100,6 +119,8 @@ pub(crate) enum Verb {
     Prune(Prune),
     /// Print where the local cluster's kubeconfig is
     Kubeconfig(Kubeconfig),
+    /// Tell what an error means, why it happens and what mends it
+    Explain(Explain),
     /// Print the JSON Schema of a profile
     Schema(Schema),
     /// Print a shell's completion script
@@ -282,6 +303,16 @@ What is there:
   status       Show each service: ready or not, why not, and where
   url          Print where services are reached
   logs         Print what services write
+  events       Print what the cluster said about services
+  top          Show what the pods of services use, where the cluster measures it
+
+While it runs:
+  open         Open a service's URL in the browser
+  test         Ask the profile's checks of what runs
+  exec         Run a command, or a shell, in a service
+  debug        Run a command, or a shell, in a throw-away pod beside the services
+  restart      Replace the pods of services one by one
+  scale        Set how many pods services have, until the next `up`
 
 Step by step:
   build        Build the images
@@ -294,6 +325,9 @@ The cluster:
   cluster      Create, delete, start, stop or list local clusters
   prune        Remove images and caches of Coracle that nothing uses, after a question
   kubeconfig   Print where the local cluster's kubeconfig is
+
+When something fails:
+  explain      Tell what an error means, why it happens and what mends it
 
 For editors and shells:
   schema       Print the JSON Schema of a profile

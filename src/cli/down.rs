@@ -7,7 +7,7 @@ use serde_json::json;
 use super::args::{self, Global};
 use super::{Answer, ask, target};
 use crate::deploy::object::Object;
-use crate::deploy::{live, release, remove};
+use crate::deploy::{debug, live, release, remove};
 use crate::error::Failure;
 use crate::image::engine;
 use crate::session::Session;
@@ -46,6 +46,7 @@ pub(crate) async fn down(session: &Session, global: &Global, flags: &args::Down)
         return Ok(Answer { text: ui::answer::lines(titles.iter().map(|title| format!("remove {title}"))), json });
     }
     remove::remove(session, client, &profile, &objects).await?;
+    debug::remove_all(client, &profile).await?;
     remove::remove_inventory(client, &profile).await?;
     remove::remove_namespace(session, client, &profile).await?;
     if titles.is_empty() {

@@ -7,18 +7,26 @@ mod args;
 mod ask;
 mod cluster;
 mod completions;
+mod debug;
 mod deploy;
 mod dev;
 mod down;
+mod events;
+mod exec;
+mod explain;
 mod kubeconfig;
 mod logs;
+mod open;
 mod prune;
 mod render;
+mod restart;
 mod schema;
 mod span;
 mod status;
 mod surroundings;
 mod target;
+mod test;
+mod top;
 mod up;
 mod url;
 
@@ -89,10 +97,10 @@ async fn verb(arguments: Cli) -> u8 {
     // The display ends when the last sender is gone: everything that was said is shown first.
     drop(shown.await);
     match result {
-        Ok(answer) => {
+        Ok((answer, code)) => {
             let text = if global.json() { json_line(&answer.json) } else { answer.text };
             match ui::answer::print(&text) {
-                Ok(_) => 0,
+                Ok(_) => code,
                 Err(error) => {
                     ui::answer::narrate(&format!("coracle: the answer could not be written: {error}"));
                     1
@@ -139,16 +147,27 @@ fn display(global: &Global, term: Option<&str>) -> Display {
     Display::choose(global.progress, global.json(), std::io::stderr().is_terminal(), term)
 }
 
+/// Returns the verb's answer, and the exit code of one that did what it was asked: 0, or what a command in
+/// the cluster ended with.
 async fn dispatch(
     session: &Session,
     global: &Global,
     verb: Verb,
     wishes: mpsc::UnboundedReceiver<Wish>,
-) -> Result<Answer, Failure> {
-    match verb {
+) -> Result<(Answer, u8), Failure> {
+    let answer = match verb {
         Verb::Dev(flags) if global.dry_run => up::up(session, global, &flags.as_up()).await,
         Verb::Dev(flags) => dev::dev(session, global, &flags, wishes).await,
         Verb::Up(flags) => up::up(session, global, &flags).await,
+        Verb::Exec(flags) => return exec::exec(session, global, &flags).await,
+        Verb::Debug(flags) => return debug::debug(session, global, &flags).await,
+        Verb::Test(flags) => return test::test(session, global, &flags).await,
+        Verb::Open(flags) => open::open(session, global, &flags).await,
+        Verb::Events(flags) => events::events(session, global, &flags).await,
+        Verb::Top(flags) => top::top(session, global, &flags).await,
+        Verb::Explain(flags) => Ok(explain::explain(&flags)?),
+        Verb::Restart(flags) => restart::restart(session, global, &flags).await,
+        Verb::Scale(flags) => restart::scale(session, global, &flags).await,
         Verb::Build(flags) => up::build(session, global, &flags).await,
         Verb::Load => up::load(session, global).await,
         Verb::Deploy(flags) => deploy::deploy(session, global, &flags).await,
@@ -163,7 +182,8 @@ async fn dispatch(
         Verb::Kubeconfig(flags) => kubeconfig::kubeconfig(session, global, &flags).await,
         Verb::Schema(flags) => Ok(schema::schema(&flags)),
         Verb::Completions(flags) => Ok(completions::completions(&flags)),
-    }
+    }?;
+    Ok((answer, 0))
 }
 
 /// The first Ctrl-C (or SIGTERM) asks the work to stop at a safe point; the second leaves at once.
@@ -190,6 +210,7 @@ async fn watch_signals(session: Session) {
 #[expect(clippy::exit, reason = "the user insists: nothing may hold the process back")]
 fn leave() -> ! {
     ui::dev::restore();
+    ui::raw::restore();
     crate::exec::end_all();
     std::process::exit(130)
 }

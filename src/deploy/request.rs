@@ -109,6 +109,8 @@ pub(crate) enum Call<'a> {
     List(&'a ListParams),
     /// Server-side apply, forced: only for objects that are ours.
     Apply(&'a Object),
+    /// A merge patch: an update of the named fields alone.
+    Merge(&'a str, &'a Value),
     Create(&'a Value),
     Replace(&'a str, &'a Value),
     Delete(&'a str, &'a DeleteParams),
@@ -164,6 +166,10 @@ async fn once(client: &Client, path: &str, call: &Call<'_>) -> Result<Value, kub
         Call::List(params) => request.list(params),
         Call::Apply(object) => {
             request.patch(object.name(), &PatchParams::apply(MANAGER).force(), &Patch::Apply(&object.0))
+        }
+        Call::Merge(name, value) => {
+            let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+            request.patch(name, &params, &Patch::Merge(value))
         }
         Call::Create(value) => request.create(&post, bytes(value)?),
         Call::Replace(name, value) => request.replace(name, &post, bytes(value)?),

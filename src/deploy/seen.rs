@@ -114,6 +114,11 @@ impl Seen {
         events
     }
 
+    /// Returns every event that is kept, about whatever object.
+    pub(crate) fn every_event(&self) -> impl Iterator<Item = &Value> {
+        self.events.values().flat_map(BTreeMap::values)
+    }
+
     /// Returns the workload's pods that carry the awaited template (any, where it is empty),
     /// newest first; those that are being deleted are left out.
     pub(crate) fn pods(&self, kind: &str, workload: &str, template: &str) -> Vec<&Value> {

@@ -69,6 +69,19 @@ pub(crate) fn absent(profile: &Profile) -> Vec<ServiceStatus> {
 /// Asks the cluster. Services of the profile that are not there are `absent`; workloads of manifest
 /// files that are there come after them, each as a service of its name.
 pub(crate) async fn observe(client: &kube::Client, profile: &Profile) -> Result<Vec<ServiceStatus>, Error> {
+    let seen = see(client, profile).await?;
+    let pending = seen.all("PersistentVolumeClaim").any(|claim| claim["status"]["phase"] != "Bound");
+    let storage_classes = if pending { storage_classes(client).await } else { None };
+    let now = jiff::Timestamp::now().as_second();
+    let facts = Facts { now, storage_classes, ..Facts::default() };
+    let deployed = profile.services.iter().filter(|service| service.deploy);
+    let mut rows: Vec<ServiceStatus> = deployed.map(|service| of_service(&seen, service, &facts)).collect();
+    rows.extend(of_manifests(&seen, profile, &facts));
+    Ok(rows)
+}
+
+/// Lists what there is of the instance once, and the namespace's events.
+pub(crate) async fn see(client: &kube::Client, profile: &Profile) -> Result<Seen, Error> {
     let selector = selector(profile);
     let lists = ASKED.iter().map(async |(api_version, kind, labelled)| {
         let resource = Resource::known(api_version, kind).expect("the table of known kinds has all of these");
@@ -81,14 +94,7 @@ pub(crate) async fn observe(client: &kube::Client, profile: &Profile) -> Result<
             seen.apply(kind, Step::Changed(object));
         }
     }
-    let pending = seen.all("PersistentVolumeClaim").any(|claim| claim["status"]["phase"] != "Bound");
-    let storage_classes = if pending { storage_classes(client).await } else { None };
-    let now = jiff::Timestamp::now().as_second();
-    let facts = Facts { now, storage_classes, ..Facts::default() };
-    let deployed = profile.services.iter().filter(|service| service.deploy);
-    let mut rows: Vec<ServiceStatus> = deployed.map(|service| of_service(&seen, service, &facts)).collect();
-    rows.extend(of_manifests(&seen, profile, &facts));
-    Ok(rows)
+    Ok(seen)
 }
 
 /// Returns how a service is, from what the watches have seen.

@@ -11,6 +11,7 @@ pub(crate) mod json;
 pub(crate) mod plain;
 pub(crate) mod plan;
 pub(crate) mod prefixes;
+pub(crate) mod raw;
 pub(crate) mod report;
 pub(crate) mod sanitize;
 pub(crate) mod table;

@@ -47,6 +47,27 @@ fn an_unknown_service() {
     insta::assert_snapshot!("unknown_service", run);
 }
 
+/// Needs neither profile nor engine, and its answer is one for programs, too.
+#[test]
+fn an_error_is_explained() {
+    let run = Sandbox::new().run(&["explain", "coracle::load::node_full"]);
+    assert_eq!(run.code, Some(0), "{run}");
+    assert!(run.stdout.starts_with("coracle::load::node_full\n\nNodes keep images"), "{run}");
+    let run = Sandbox::new().run(&["explain", "coracle::load::node_ful"]);
+    assert_eq!(run.code, Some(2), "{run}");
+    assert!(run.stderr.contains("did you mean `coracle::load::node_full`?"), "{run}");
+    let run = Sandbox::new().run(&["explain", "-o", "json"]);
+    let all: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert!(all["errors"].as_array().unwrap().len() > 100);
+}
+
+#[test]
+fn checks_that_are_not_there_are_told() {
+    let run = Sandbox::new().file("coracle.yaml", WEB).run(&["test"]);
+    assert_eq!(run.code, Some(2), "{run}");
+    assert!(run.stderr.contains("coracle::test::no_checks"), "{run}");
+}
+
 #[test]
 fn nothing_is_written_to_the_project() {
     let sandbox = Sandbox::new().file("coracle.yaml", WEB);

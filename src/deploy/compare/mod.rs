@@ -7,7 +7,7 @@
 
 mod claim;
 mod managed;
-mod quantity;
+pub(super) mod quantity;
 mod subset;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Returns a quantity in billionths; `None` for what is none.
-pub(super) fn parse(value: &Value) -> Option<i128> {
+pub(in crate::deploy) fn parse(value: &Value) -> Option<i128> {
     match value {
         Value::String(text) => parse_text(text.trim()),
         Value::Number(number) => parse_text(&number.to_string()),

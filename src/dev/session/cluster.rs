@@ -1,6 +1,5 @@
 //! What the cluster says: containers for the machine, header lines and logs for the screen.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -9,16 +8,14 @@ use super::super::machine::Input;
 use super::super::pods;
 use super::super::shown::Shown;
 use super::{Dev, header};
+use crate::browser;
 use crate::deploy::{self, logs, status};
 use crate::event::Event;
-use crate::exec;
 
 /// How many lines of what ran before are shown.
 const TAIL: i64 = 10;
 /// How much output may wait for the screen before services are read more slowly.
 const LINES: usize = 1024;
-/// How long what opens a browser may take.
-const BROWSER: Duration = Duration::from_secs(10);
 /// How long the logs wait before they are asked for again.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -106,23 +103,11 @@ impl Dev<'_> {
         let Some(url) = self.headers.url(service) else {
             return self.session.events.warn("no service has a URL to open");
         };
-        let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
-        let command = exec::Command {
-            program: program.to_owned(),
-            args: vec![url.clone()],
-            env: BTreeMap::new(),
-            stdin: None,
-            folder: None,
-            deadline: BROWSER,
-        };
         let (events, cancel) = (self.session.events.clone(), self.ends.clone());
         tokio::spawn(async move {
-            let why = match exec::run(&command, &cancel, &mut |_| {}).await {
-                Ok(output) if output.succeeded() => return,
-                Ok(output) => exec::Failed::new(&command, &output).to_string(),
-                Err(error) => error.to_string(),
-            };
-            events.warn(format!("{url} could not be opened: {why}"));
+            if let Err(why) = browser::open(&url, &cancel).await {
+                events.warn(format!("{url} could not be opened: {why}"));
+            }
         });
     }
 }

@@ -88,7 +88,8 @@ pub(crate) async fn prepare(
         prepared.said.extend(inferred.said);
         if !ask.pins.contains_key(&service.key) {
             let tree = Arc::new(tree::of_context(&input.context));
-            prepared.built.insert(service.key.clone(), Built { image: input.tag.clone(), tree });
+            let inputs = inferred.spec.inputs.clone();
+            prepared.built.insert(service.key.clone(), Built { image: input.tag.clone(), tree, inputs });
         }
         let mut spec = inferred.spec;
         if spec.rules.takes_files() {

@@ -141,7 +141,7 @@ impl Rounds {
 }
 
 /// Returns a session whose work ends when `cancel` says so.
-fn cut_short(session: &Session, cancel: &CancellationToken) -> Session {
+pub(super) fn cut_short(session: &Session, cancel: &CancellationToken) -> Session {
     let events = session.events.clone().cut_short_by(cancel.clone());
     Session { cancel: cancel.clone(), events, ..session.clone() }
 }

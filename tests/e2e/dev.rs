@@ -139,7 +139,6 @@ fn pods(sandbox: &Sandbox, namespace: &str, service: &str) -> Vec<String> {
     said.split_whitespace().map(str::to_owned).collect()
 }
 
-/// The server's page, as every test that edits pages has it.
 fn pages(sandbox: &Sandbox, name: &str, service: &str) -> PathBuf {
     let profile = format!("name: {name}\ncluster: {{name: CLUSTER}}\nservices:\n  web:\n    build: web\n{service}");
     sandbox.folder(

@@ -37,8 +37,7 @@ impl Dev<'_> {
         let events = self.session.events.clone();
         self.spawn(async move {
             let scan = move || scanner.lock().expect("a scan does not panic").scan(&hints);
-            let scanned = tokio::task::spawn_blocking(scan).await.expect("a scan does not panic");
-            match scanned {
+            match tokio::task::spawn_blocking(scan).await.expect("a scan does not panic") {
                 Ok(scanned) => {
                     for unreadable in &scanned.unreadable {
                         events.warn(unreadable.to_string());
@@ -143,6 +142,10 @@ impl Dev<'_> {
 
     fn tell(&mut self, told: Told) {
         self.headers.hear(&told);
+        // What did not become ready may do so now; only a round says that it is well, and where.
+        if matches!(told, Told::Updated { .. }) && !self.rounds.is_running() && std::mem::take(&mut self.owes.rollout) {
+            self.rounds.deploy(&self.prepared);
+        }
         for event in super::header::shown(told) {
             self.session.events.send(event);
         }

@@ -89,6 +89,7 @@ impl Dev<'_> {
         } else if were_built {
             // It was applied, as far as that goes; the rest is the user's to mend.
             self.owes.settled();
+            self.owes.rollout = true;
         } else if self.owes.deploy {
             self.rounds.deploy(&self.prepared);
         }

@@ -14,6 +14,8 @@ const TORN: u32 = 5;
 pub(super) struct Owed {
     /// What is prepared was never deployed to its end.
     pub(super) deploy: bool,
+    /// All was applied, and something in it did not become ready: nobody has seen it well yet.
+    pub(super) rollout: bool,
     /// When to try again.
     pub(super) again: Option<Instant>,
     tries: u32,
@@ -22,10 +24,10 @@ pub(super) struct Owed {
 
 impl Owed {
     pub(super) fn new() -> Self {
-        Self { deploy: true, again: None, tries: 0, torn: 0 }
+        Self { deploy: true, rollout: false, again: None, tries: 0, torn: 0 }
     }
 
-    /// Everything was deployed.
+    /// Everything was deployed, as far as it is not the user's to mend.
     pub(super) fn settled(&mut self) {
         *self = Self { deploy: false, ..Self::new() };
     }

@@ -85,6 +85,10 @@ impl Rounds {
         self.start_next();
     }
 
+    pub(super) fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
     /// Ends the round that runs; its answer still comes.
     pub(super) fn cancel(&self) {
         if let Some((_, cancel)) = &self.running {

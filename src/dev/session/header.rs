@@ -8,7 +8,6 @@ use super::super::shown::{PodShown, ServiceShown, Shown, State};
 use crate::deploy::seen::Seen;
 use crate::deploy::status;
 use crate::event::{Event, Level};
-use crate::ports;
 use crate::profile::Profile;
 
 use super::Addresses;
@@ -82,7 +81,7 @@ impl Headers {
             let line = ServiceShown {
                 service: key.clone(),
                 state,
-                urls: ports::addresses(service, &addresses.node_ports, &addresses.band),
+                urls: addresses.urls.get(key).cloned().unwrap_or_default(),
                 ready: u32::try_from(status.ready).unwrap_or(0),
                 wanted: u32::try_from(status.wanted).unwrap_or(0),
                 in_sync: synced(key).then(|| self.in_sync.get(key).copied().unwrap_or(0)),

@@ -44,15 +44,6 @@ pub(crate) struct Agents {
     nodes: Arc<Mutex<BTreeMap<String, Arc<AsyncMutex<Option<Link>>>>>>,
 }
 
-/// A container that lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Alive {
-    /// Of its first process, as the node counts.
-    pub(crate) pid: u32,
-    /// Its first process is the helper's `supervise`.
-    pub(crate) supervised: bool,
-}
-
 impl Agents {
     pub(crate) fn new(engine: Engine) -> Self {
         Self { engine, nodes: Arc::default() }
@@ -108,15 +99,6 @@ impl Agents {
         let request = Request::Processes { container: container.to_owned() };
         match self.link(node).await?.ask(&request, ANSWER).await? {
             Answer::Processes(processes) => Ok(processes),
-            other => Err(unexpected(other)),
-        }
-    }
-
-    /// Returns the container's first process, or [`Fault::Gone`].
-    pub(crate) async fn find(&self, node: &str, container: &str) -> Result<Alive, Fault> {
-        let request = Request::Find { container: container.to_owned() };
-        match self.link(node).await?.ask(&request, ANSWER).await? {
-            Answer::Found(found) => Ok(Alive { pid: found.pid, supervised: found.supervised }),
             other => Err(unexpected(other)),
         }
     }

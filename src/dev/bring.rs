@@ -56,6 +56,8 @@ pub(crate) struct Prepared {
 pub(crate) struct Addresses {
     pub(crate) node_ports: BTreeMap<(String, String), u16>,
     pub(crate) band: Band,
+    /// By service. Ports may be known only from what an image exposes.
+    pub(crate) urls: BTreeMap<Key, Vec<String>>,
 }
 
 /// Builds, loads, and finds out how each service takes changes.
@@ -88,7 +90,8 @@ pub(crate) async fn prepare(
         prepared.said.extend(inferred.said);
         if !ask.pins.contains_key(&service.key) {
             let tree = Arc::new(tree::of_context(&input.context));
-            prepared.built.insert(service.key.clone(), Built { image: input.tag.clone(), tree });
+            let inputs = inferred.spec.inputs.clone();
+            prepared.built.insert(service.key.clone(), Built { image: input.tag.clone(), tree, inputs });
         }
         let mut spec = inferred.spec;
         if spec.rules.takes_files() {
@@ -196,7 +199,10 @@ fn addresses(profile: &Profile, observed: &Observed) -> Result<Addresses, Failur
         State::Running { band, .. } => band.clone(),
         _ => Band::default(),
     };
-    Ok(Addresses { node_ports: ports::assign(profile, &observed.live)?, band })
+    let node_ports = ports::assign(profile, &observed.live)?;
+    let urls = |service: &Service| (service.key.clone(), ports::addresses(service, &node_ports, &band));
+    let urls = profile.services.iter().map(urls).collect();
+    Ok(Addresses { node_ports, band, urls })
 }
 
 /// Puts the helper onto every node; returns where it is there.

@@ -7,18 +7,6 @@ use super::rules::Verdict;
 use super::tree::{Node, Tree};
 use crate::ui::sanitize;
 
-/// What is to be done about a change, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Update {
-    pub(crate) how: How,
-    /// Of what decided: the first path that needs the most.
-    pub(crate) reason: String,
-    /// What is written into containers.
-    pub(crate) synced: Vec<PathBuf>,
-    /// What needs a new image.
-    pub(crate) rebuilt: Vec<PathBuf>,
-}
-
 impl Spec {
     /// Returns what is to be done when `path`, which is or was `node`, changes.
     pub(crate) fn verdict(&self, path: &Path, node: &Node) -> Verdict {
@@ -58,35 +46,6 @@ impl Spec {
     }
 }
 
-/// Returns what the change from one tree to another needs, as far as it is at `paths`.
-pub(crate) fn decide<'a>(
-    spec: &Spec,
-    before: &Tree,
-    now: &Tree,
-    paths: impl IntoIterator<Item = &'a PathBuf>,
-) -> Update {
-    let mut update =
-        Update { how: How::Nothing, reason: "nothing differs".to_owned(), synced: Vec::new(), rebuilt: Vec::new() };
-    let mut is_first = true;
-    for path in paths {
-        let (old, new) = (before.get(path), now.get(path));
-        if old == new {
-            continue;
-        }
-        let (how, reason) = spec.judge(path, old, new);
-        match how {
-            How::Nothing => {}
-            How::Rebuild => update.rebuilt.push(path.clone()),
-            How::Sync | How::Run | How::Restart => update.synced.push(path.clone()),
-        }
-        if is_first || how > update.how {
-            (update.how, update.reason) = (how, reason);
-            is_first = false;
-        }
-    }
-    update
-}
-
 /// Returns the paths at which two trees differ.
 pub(crate) fn differences(before: &Tree, now: &Tree) -> Vec<PathBuf> {
     let gone = before.keys().filter(|path| !now.contains_key(*path));
@@ -107,7 +66,7 @@ mod tests {
         Node { mode: 0o644, thing: Thing::File { digest: [content; 32], size: 1 } }
     }
 
-    fn update(supervised: bool, before: &[(&str, u8)], now: &[(&str, u8)]) -> String {
+    fn judged(supervised: bool, path: &str, before: Option<u8>, now: Option<u8>) -> String {
         let rule = |pattern: &str, restart, run: Option<&str>| SyncRule {
             pattern: pattern.into(),
             path: "/app".into(),
@@ -121,37 +80,34 @@ mod tests {
             recipes: ["Dockerfile".into()].into(),
             inputs: String::new(),
         };
-        let tree =
-            |entries: &[(&str, u8)]| entries.iter().map(|(path, it)| ((*path).into(), node(*it))).collect::<Tree>();
-        let (before, now) = (tree(before), tree(now));
-        let update = decide(&spec, &before, &now, &differences(&before, &now));
-        format!("{:?}: {} {:?} {:?}", update.how, update.reason, update.synced, update.rebuilt)
+        let (how, reason) = spec.judge(Path::new(path), before.map(node).as_ref(), now.map(node).as_ref());
+        format!("{how:?}: {reason}")
     }
 
     #[test]
-    fn the_path_that_needs_most_decides() {
-        for (before, now, expected) in [
-            (&[("a.html", 1)][..], &[("a.html", 1)][..], "Nothing: nothing differs [] []"),
-            (&[("a.html", 1)], &[("a.html", 2)], "Sync: a `sync` rule matches `a.html` [\"a.html\"] []"),
-            (&[("a.html", 1)], &[], "Sync: a `sync` rule matches `a.html` [\"a.html\"] []"),
-            (&[], &[("a.html", 2), ("b.css", 1)], "Run: a `sync` rule matches `b.css` [\"a.html\", \"b.css\"] []"),
-            (
-                &[("x.py", 1)],
-                &[("x.py", 2), ("b.css", 1)],
-                "Restart: a `sync` rule matches `x.py` [\"b.css\", \"x.py\"] []",
-            ),
-            (&[("x.py", 1)], &[("x.py", 2), ("y", 1)], "Rebuild: no `sync` rule matches `y` [\"x.py\"] [\"y\"]"),
-            (
-                &[("Dockerfile", 1)],
-                &[("Dockerfile", 2)],
-                "Rebuild: `Dockerfile` says how the image is built [] [\"Dockerfile\"]",
-            ),
+    fn what_a_change_needs_and_why() {
+        for (path, before, now, expected) in [
+            ("a.html", Some(1), Some(2), "Sync: a `sync` rule matches `a.html`"),
+            ("a.html", Some(1), None, "Sync: a `sync` rule matches `a.html`"),
+            ("b.css", None, Some(1), "Run: a `sync` rule matches `b.css`"),
+            ("x.py", Some(1), Some(2), "Restart: a `sync` rule matches `x.py`"),
+            ("y", None, Some(1), "Rebuild: no `sync` rule matches `y`"),
+            ("Dockerfile", Some(1), Some(2), "Rebuild: `Dockerfile` says how the image is built"),
         ] {
-            assert_eq!(update(true, before, now), expected);
+            assert_eq!(judged(true, path, before, now), expected);
         }
         assert_eq!(
-            update(false, &[], &[("x.py", 1)]),
-            "Rebuild: `x.py` needs a restart, and the process cannot be restarted in place [] [\"x.py\"]"
+            judged(false, "x.py", None, Some(1)),
+            "Rebuild: `x.py` needs a restart, and the process cannot be restarted in place"
         );
+    }
+
+    #[test]
+    fn trees_differ_where_something_came_went_or_changed() {
+        let tree = |entries: &[(&str, u8)]| entries.iter().map(|(path, it)| ((*path).into(), node(*it))).collect();
+        let (before, now): (Tree, Tree) =
+            (tree(&[("a", 1), ("b", 1), ("c", 1)]), tree(&[("b", 2), ("c", 1), ("d", 1)]));
+        assert_eq!(differences(&before, &now), ["a", "b", "d"].map(PathBuf::from));
+        assert_eq!(differences(&now, &now), Vec::<PathBuf>::new());
     }
 }

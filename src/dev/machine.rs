@@ -46,7 +46,6 @@ pub(crate) struct Machine {
 struct Converging {
     services: BTreeSet<Key>,
     is_cancelled: bool,
-    was_redeploy: bool,
 }
 
 impl Machine {
@@ -103,8 +102,12 @@ impl Machine {
                 self.with(&container, |service| service.restarted(&container, result, out));
             }
             Input::Ran { container, result } => self.with(&container, |service| service.ran(&container, result, out)),
-            Input::Converged { result } => self.converged(result, out),
+            Input::Converged { built, specs, result } => self.converged(built, specs, result, out),
             Input::Reconfigured { services } => self.reconfigure(services, out.now),
+            Input::Retry => {
+                self.redeploy = true;
+                self.services.values_mut().for_each(|service| service.build.retry());
+            }
             Input::Rebuild { service } => self.asked(service.as_ref()).for_each(|service| service.build.force()),
             Input::Restart { service } => self.asked(service.as_ref()).for_each(|service| service.restart(out)),
             Input::Pause(paused) => self.paused = paused,
@@ -135,25 +138,32 @@ impl Machine {
         self.redeploy = true;
     }
 
-    fn converged(&mut self, result: Result<BTreeMap<Key, Built>, String>, out: &mut Out) {
+    fn converged(
+        &mut self,
+        built: BTreeMap<Key, Built>,
+        specs: BTreeMap<Key, Spec>,
+        result: Result<(), Option<String>>,
+        out: &mut Out,
+    ) {
         let Some(converging) = self.converging.take() else { return };
-        let why = match result {
-            Ok(built) => {
-                for (key, built) in built {
-                    if let Some(service) = self.services.get_mut(&key) {
-                        service.built(built, out);
-                    }
-                }
-                "it was not built".to_owned()
+        for (key, spec) in specs {
+            if let Some(service) = self.services.get_mut(&key).filter(|service| service.spec != spec) {
+                service.reconfigure(spec, out.now);
             }
-            Err(why) => {
-                self.redeploy |= converging.was_redeploy && converging.is_cancelled;
-                why
+        }
+        let is_whole = result.is_ok();
+        for (key, built) in built {
+            if let Some(service) = self.services.get_mut(&key) {
+                service.built(built, is_whole, out);
             }
-        };
+        }
+        // What was cut short may stand half way.
+        let is_cancelled = converging.is_cancelled || result == Err(None);
+        self.redeploy |= is_cancelled && !is_whole;
+        let why = result.err().flatten().unwrap_or_else(|| "it was not built".to_owned());
         for key in &converging.services {
             if let Some(service) = self.services.get_mut(key) {
-                service.not_built(&why, converging.is_cancelled, out);
+                service.not_built(&why, is_cancelled, out);
             }
         }
     }
@@ -188,7 +198,8 @@ impl Machine {
             needs.extend(service.need(out).map(|need| (key.clone(), need)));
         }
         let due = needs.values().map(|(_, due)| *due).min();
-        if !self.redeploy && !due.is_some_and(|due| out.is_due(due)) {
+        // What is deployed anyway waits for what is about to be built.
+        if !due.map_or(self.redeploy, |due| out.is_due(due)) {
             return;
         }
         let mut rebuild = BTreeMap::new();
@@ -200,7 +211,7 @@ impl Machine {
         let was_redeploy = std::mem::take(&mut self.redeploy);
         if was_redeploy || !rebuild.is_empty() {
             let services = rebuild.keys().cloned().collect();
-            self.converging = Some(Converging { services, is_cancelled: false, was_redeploy });
+            self.converging = Some(Converging { services, is_cancelled: false });
             out.effects.push(Effect::Converge { rebuild });
         }
     }

@@ -4,7 +4,7 @@
 //! this list, opening a file in vim would rebuild a service. They are left out of every tree
 //! that `dev` compares ([`super::tree::of_context`], [`super::scan`]), and only there: what a
 //! build sends is `.dockerignore`'s concern alone. What lives for milliseconds only, such as
-//! vim's `4913`, needs no entry here: the watcher holds it back until it is gone.
+//! vim's `4913`, needs no entry here: the watcher holds a new file back that was closed empty.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;

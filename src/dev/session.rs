@@ -7,7 +7,9 @@
 mod carry;
 mod change;
 mod cluster;
+mod first;
 mod header;
+mod owed;
 mod round;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,10 +21,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::cluster::log;
+use self::first::First;
 use self::header::Headers;
+use self::owed::Owed;
 use self::round::Rounds;
 use super::agent::Agents;
-use super::bring::{self, Addresses, Ask, Prepared};
+use super::bring::{Addresses, Prepared};
 use super::local::Locals;
 use super::machine::{Built, Container, ContainerId, Input, Key, Machine, Spec};
 use super::scan::Scanner;
@@ -30,7 +34,7 @@ use super::shown::{Shown, Wish};
 use super::watch::{self, Seen, Watched, Watcher};
 use crate::cluster as clusters;
 use crate::deploy::rollout::Watch;
-use crate::error::{Failure, Kind};
+use crate::error::Failure;
 use crate::event::Event;
 use crate::image::engine::Engine;
 use crate::profile::{ImageSource, Profile};
@@ -64,7 +68,8 @@ pub(crate) async fn run(start: Start<'_>) -> Result<(), Failure> {
     let (watcher, seen) = Watcher::open(&watched(&profile), &files(&profile))?;
     let agents = Agents::new(start.engine.clone());
     let mut first = First { start, agents, watcher, seen };
-    let Some(prepared) = first.prepare(&profile).await? else { return Ok(()) };
+    let Some(prepared) = first.prepare().await? else { return Ok(()) };
+    let profile = first.start.profile.clone();
     let client = clusters::client(session, &first.start.engine, &profile.cluster).await?;
     let watch = Watch::open(&client, &profile.namespace, &profile.instance).await?;
     let mut dev = Dev::new(first, prepared, client, watch);
@@ -89,41 +94,10 @@ fn watched(profile: &Profile) -> Vec<Watched> {
 /// Returns the files that are deployed again when they change.
 fn files(profile: &Profile) -> Vec<std::path::PathBuf> {
     let sources = profile.services.iter().flat_map(|service| service.files.iter().map(|(_, source)| source.clone()));
-    profile.file.iter().cloned().chain(crate::deploy::raw::paths(profile)).chain(sources).collect()
-}
-
-/// What there is before the first images are.
-struct First<'a> {
-    start: Start<'a>,
-    agents: Agents,
-    watcher: Watcher,
-    seen: watch::Receiver,
-}
-
-impl First<'_> {
-    /// Builds and loads for the first time. What only the user can mend in the folder is shown,
-    /// and tried again with the next change; `None`: the user left.
-    async fn prepare(&mut self, profile: &Profile) -> Result<Option<Prepared>, Failure> {
-        let session = self.start.session;
-        loop {
-            let prepared = bring::prepare(session, &self.start.engine, &self.agents, profile, &Ask::default()).await;
-            match prepared {
-                Ok(prepared) => {
-                    session.events.send(Event::Dev(Shown::Mended { of: profile.name.clone() }));
-                    return Ok(Some(prepared));
-                }
-                Err(failure) if failure.kind == Kind::Work && !session.cancel.is_cancelled() => {
-                    session.events.send(Event::Dev(crate::ui::dev::problem(&profile.name, &failure)));
-                }
-                Err(failure) => return Err(failure),
-            }
-            tokio::select! {
-                seen = self.seen.recv() => if seen.is_none() { return Ok(None) },
-                wish = self.start.wishes.recv() => if matches!(wish, None | Some(Wish::Leave)) { return Ok(None) },
-                () = session.cancel.cancelled() => return Ok(None),
-            }
-        }
-    }
+    let own = profile.file.iter().cloned().chain(crate::deploy::raw::paths(profile)).chain(sources);
+    // What is in a context is seen there.
+    let recipes = watched(profile).into_iter().filter(|watched| !watched.dockerfile.starts_with(&watched.root));
+    own.chain(recipes.map(|watched| watched.dockerfile)).collect()
 }
 
 /// The loop's state.
@@ -160,6 +134,11 @@ struct Dev<'a> {
     /// The API server does not answer.
     cut: bool,
     paused: bool,
+    /// The watches ended for good.
+    blind: bool,
+    /// The profile changed, and what it names could not be read.
+    unread: bool,
+    owes: Owed,
     /// Containers whose process was seen to reload by itself.
     reloading: Arc<Mutex<BTreeSet<ContainerId>>>,
     tasks: JoinSet<()>,
@@ -204,18 +183,22 @@ impl<'a> Dev<'a> {
             problems: BTreeSet::new(),
             cut: false,
             paused: false,
+            blind: false,
+            unread: false,
+            owes: Owed::new(),
             reloading: Arc::default(),
             tasks: JoinSet::new(),
             ends: session.cancel.child_token(),
         };
         dev.scan_afresh();
+        dev.headers.deploying();
         dev
     }
 
     /// Makes a scanner for every context; those of services that are gone go.
     fn scan_afresh(&mut self) {
         let cache = &self.session.surroundings.cache;
-        let watched = watched(&self.prepared.profile);
+        let watched = watched(&self.profile);
         self.scanners = watched
             .into_iter()
             .map(|watched| {
@@ -241,6 +224,7 @@ impl<'a> Dev<'a> {
 
     async fn wake(&mut self) -> Wake {
         let due = self.machine.wake().map(|at| self.began + at);
+        let due = due.into_iter().chain(self.owes.again).min();
         tokio::select! {
             biased;
             () = self.session.cancel.cancelled() => Wake::Cancelled,
@@ -248,7 +232,7 @@ impl<'a> Dev<'a> {
             Some(seen) = self.seen.recv() => Wake::Seen(seen),
             Some(input) = self.inputs.recv() => Wake::Input(input),
             ended = self.rounds.ended() => Wake::Round(ended),
-            changed = self.watch.changed() => Wake::Cluster(changed),
+            changed = self.watch.changed(), if !self.blind => Wake::Cluster(changed),
             () = sleep_until(due) => Wake::Due,
         }
     }
@@ -256,13 +240,19 @@ impl<'a> Dev<'a> {
     async fn handle(&mut self, wake: Wake) {
         match wake {
             Wake::Input(input) => self.take(input),
-            Wake::Due => self.take(Input::Tick),
+            Wake::Due => self.due(),
             Wake::Seen(seen) => self.see(seen).await,
             Wake::Cluster(changed) => self.look_at_cluster(changed),
             Wake::Wish(wish) => self.grant(wish),
             Wake::Round(ended) => self.round_ended(ended).await,
             Wake::Cancelled => {}
         }
+    }
+
+    /// Something's time has come.
+    fn due(&mut self) {
+        let is_again = self.owes.again.take_if(|again| *again <= Instant::now()).is_some();
+        self.take(if is_again { Input::Retry } else { Input::Tick });
     }
 
     /// Gives the machine an input and carries out what it answers.
@@ -275,7 +265,12 @@ impl<'a> Dev<'a> {
 
     async fn see(&mut self, seen: Seen) {
         match seen {
-            Seen::Context { key, hints } => self.take(Input::Hinted { service: key, hints }),
+            Seen::Context { key, hints } => {
+                self.take(Input::Hinted { service: key, hints });
+                if self.unread {
+                    self.reload().await;
+                }
+            }
             Seen::File(_) => self.reload().await,
             Seen::Polling { root, why } => self.session.events.warn(why.warning(&root)),
             Seen::Lost { root } => {

@@ -114,7 +114,6 @@ pub(crate) enum State {
     #[default]
     Starting,
     Ready,
-    Syncing,
     Building,
     Deploying,
     Failing,

@@ -1,5 +1,6 @@
 //! `coracle dev`: saved files reach what runs, whatever happens meanwhile.
 
+mod profiles;
 mod storm;
 mod traces;
 
@@ -246,7 +247,7 @@ fn broken_syntax_is_shown_and_a_mended_one_recovers() {
     let mark = dev.mark();
     let dockerfile = fs::read_to_string(folder.join("Dockerfile")).unwrap();
     fs::write(folder.join("Dockerfile"), format!("{dockerfile}\nENV E2E=1\n")).unwrap();
-    dev.says_after(mark, &["rebuild", "Dockerfile"], SOON);
+    dev.says_after(mark, &["rebuilding, `Dockerfile` says how the image is built"], SOON);
     dev.says_after(mark, &["rebuilt"], ROLLOUT);
     dev.serves(&url, "mended", SOON);
     dev.leave();
@@ -276,5 +277,33 @@ fn a_changed_profile_is_deployed_and_a_broken_one_is_shown() {
         thread::sleep(Duration::from_millis(200));
     }
     dev.serves(&page, "synced", SOON);
+    dev.leave();
+}
+
+#[test]
+#[ignore = "needs docker and kind"]
+fn what_is_broken_at_the_start_is_shown_and_dev_goes_on_once_it_is_mended() {
+    let sandbox = Sandbox::shared();
+    let folder = pages(&sandbox, "e2e-dev-broken", "    sync: ['**/* -> /app']\n");
+    let dockerfile = folder.join("web/Dockerfile");
+    fs::write(&dockerfile, "FORM scratch\n").unwrap();
+    let dev = Dev::start(&sandbox, &folder, &[]);
+    dev.says_after(0, &["FORM"], ROLLOUT);
+    fs::write(&dockerfile, DOCKERFILE).unwrap();
+    dev.says_after(0, &["web: is ready: http"], ROLLOUT);
+    dev.serves(&format!("{}page.txt", sandbox.url(&folder, "web")), "first", SOON);
+
+    // A service that the profile gets meanwhile is watched like the others.
+    let profile = folder.join("coracle.yaml");
+    let text = fs::read_to_string(&profile).unwrap();
+    fs::create_dir(folder.join("more")).unwrap();
+    for name in ["Dockerfile", "server.py", "page.txt"] {
+        fs::copy(folder.join("web").join(name), folder.join("more").join(name)).unwrap();
+    }
+    fs::write(&profile, format!("{text}  more:\n    build: more\n    sync: ['**/* -> /app']\n")).unwrap();
+    dev.says_after(0, &["more: is ready"], ROLLOUT);
+    let page = format!("{}page.txt", sandbox.url(&folder, "more"));
+    fs::write(folder.join("more/page.txt"), "new").unwrap();
+    dev.serves(&page, "new", SOON);
     dev.leave();
 }

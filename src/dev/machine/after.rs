@@ -222,10 +222,9 @@ impl Service {
     fn failed(&mut self, id: &ContainerId, fault: Fault, out: &mut Out) {
         let Some(replica) = self.replicas.get_mut(id) else { return };
         match fault {
-            Fault::Gone => {
-                self.replicas.remove(id);
-            }
-            Fault::Cut(_) => {
+            // Were it gone for good, the cluster would say so: then it leaves. Until then it may be
+            // that only the look came at a bad moment.
+            Fault::Gone | Fault::Cut(_) => {
                 let wait = (CUT_FIRST * 2u32.pow(replica.cuts.min(6))).min(CUT_MOST);
                 replica.cuts += 1;
                 replica.forget(out.now + wait);

@@ -52,6 +52,10 @@ pub(super) struct Run {
     inputs: String,
     generation: u64,
     was_forced: bool,
+    began: Duration,
+    /// The first few paths that need it, and how many there are.
+    paths: Vec<PathBuf>,
+    files: usize,
     /// Where what is there now differs, so that it needs yet another one.
     differs: BTreeSet<PathBuf>,
 }
@@ -93,6 +97,11 @@ impl Building {
         } else {
             run.differs.remove(path);
         }
+    }
+
+    /// What failed is tried again.
+    pub(super) fn retry(&mut self) {
+        self.failed_at = None;
     }
 
     /// Somebody asked for a build: loops and failures are forgotten.
@@ -183,12 +192,16 @@ impl Service {
         }
         let build = &mut self.build;
         let tree = Arc::new(self.tree.clone());
+        let needing = || self.drift.iter().filter(|(_, reason)| reason.is_some()).map(|(path, _)| path);
         build.attempted = Some(View::of(&self.spec, &tree));
         build.run = Some(Run {
             tree,
             inputs: self.spec.inputs.clone(),
             generation: self.generation,
             was_forced: std::mem::take(&mut build.forced),
+            began: build.needed_since.unwrap_or(out.now),
+            paths: needing().take(super::service::NAMED).cloned().collect(),
+            files: needing().count(),
             differs: BTreeSet::new(),
         });
         build.needed_since = None;
@@ -213,16 +226,24 @@ impl Service {
     }
 
     /// The build ended with an image.
-    pub(super) fn built(&mut self, built: Built, out: &mut Out) {
-        if let Some(run) = self.build.run.take() {
-            self.build.inputs = run.inputs;
+    ///
+    /// `is_deployed`: its containers are there and ready.
+    pub(super) fn built(&mut self, built: Built, is_deployed: bool, out: &mut Out) {
+        let run = self.build.run.take();
+        if run.is_some() {
             self.build.rounds.until = Some(out.now + WINDOW);
         }
+        self.build.inputs.clone_from(&built.inputs);
         (self.build.failed_at, self.build.refused, self.build.cancels) = (None, None, 0);
         self.warned.retain(|text| text.contains("cannot be kept in sync"));
         self.deploy(built);
         if std::mem::take(&mut self.build.is_behind) {
             out.tell(Told::Behind { service: self.key.clone(), reason: None });
+        }
+        if let (Some(Run { began, paths, files, .. }), true) = (run, is_deployed) {
+            let (service, took) = (self.key.clone(), out.now.saturating_sub(began));
+            let replicas = (self.wanted, self.wanted);
+            out.tell(Told::Updated { service, how: How::Rebuild, paths, files, took, replicas });
         }
         // The build read the disk by itself, so it may know more than the last scan.
         if !self.drift.is_empty() {

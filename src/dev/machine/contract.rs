@@ -107,16 +107,22 @@ pub(crate) enum Input {
         container: ContainerId,
         result: Result<(), Fault>,
     },
-    /// The answer to [`Effect::Converge`]: service → the image that is deployed now and the
-    /// tree that it was made from, or why it failed.
+    /// The answer to [`Effect::Converge`].
     Converged {
-        result: Result<BTreeMap<Key, Built>, String>,
+        /// Of services whose image came about, whatever became of the rest.
+        built: BTreeMap<Key, Built>,
+        /// What is known of the services by now; those that are not named stay as they are.
+        specs: BTreeMap<Key, Spec>,
+        /// Why it failed; `None`: it met something half done, and is to be tried again.
+        result: Result<(), Option<String>>,
     },
     /// The profile changed in a way that is valid: all services that there are now. It is
     /// deployed again, and new services are built.
     Reconfigured {
         services: BTreeMap<Key, Spec>,
     },
+    /// What could not be reached may be back: what failed is tried again, and deployed.
+    Retry,
     /// Somebody asked: `None` means every service.
     Rebuild {
         service: Option<Key>,
@@ -135,6 +141,8 @@ pub(crate) enum Input {
 pub(crate) struct Built {
     pub(crate) image: String,
     pub(crate) tree: Arc<Tree>,
+    /// [`Spec::inputs`] that it was made of.
+    pub(crate) inputs: String,
 }
 
 /// What the machine has to know of a service.

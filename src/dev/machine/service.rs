@@ -14,7 +14,7 @@ use crate::dev::decide::differences;
 use crate::dev::tree::Tree;
 
 /// So many paths are named.
-const NAMED: usize = 5;
+pub(super) const NAMED: usize = 5;
 
 #[derive(Debug)]
 pub(super) struct Service {
@@ -103,8 +103,8 @@ impl Service {
             warned: BTreeSet::new(),
         };
         service.view = View::of(&service.spec, &service.tree);
-        service.build.inputs.clone_from(&service.spec.inputs);
         if let Some(built) = built {
+            service.build.inputs.clone_from(&built.inputs);
             service.deploy(built);
         }
         // What changed while the image was built is not known.

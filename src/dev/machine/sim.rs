@@ -7,6 +7,7 @@
 
 mod cluster;
 mod disk;
+mod effects;
 mod world;
 
 use std::time::Duration;

@@ -29,7 +29,7 @@ impl Play {
         let rule = SyncRule { pattern: "**/*.py".into(), path: "/app".into(), restart, run: None };
         let rules = Rules::of_profile(&[rule]).unwrap();
         let spec = Spec { rules, supervised: true, recipes: BTreeSet::new(), inputs: String::new() };
-        let built = Built { image: "web:1".into(), tree: Arc::new(tree(files)) };
+        let built = Built { image: "web:1".into(), tree: Arc::new(tree(files)), inputs: String::new() };
         let machine = Machine::new([("web".to_owned(), (spec, built))].into(), Duration::ZERO);
         let mut play = Self { machine, held: tree(files), text: String::new() };
         play.take(0, Input::Tick);
@@ -79,10 +79,12 @@ impl Play {
     }
 
     fn converged(&mut self, at: u64, result: Result<(&str, &[(&str, u8)]), &str>) {
-        let result = result.map_err(str::to_owned).map(|(image, files)| {
-            BTreeMap::from([("web".to_owned(), Built { image: image.into(), tree: Arc::new(tree(files)) })])
+        let (mut built, specs) = (BTreeMap::new(), BTreeMap::new());
+        let result = result.map_err(|why| Some(why.to_owned())).map(|(image, files)| {
+            let image = Built { image: image.into(), tree: Arc::new(tree(files)), inputs: String::new() };
+            built.insert("web".to_owned(), image);
         });
-        self.take(at, Input::Converged { result });
+        self.take(at, Input::Converged { built, specs, result });
     }
 
     /// Ticks whenever the machine asks for it, until `at`.
@@ -172,6 +174,7 @@ fn what_no_rule_carries_is_built_and_a_newer_change_overtakes() {
     2101 CancelConverge
     3000 tell Began { service: "web", how: Rebuild, reason: "no `sync` rule matches `a.txt`" }
     3000 Converge { rebuild: {"web": "no `sync` rule matches `a.txt`"} }
+    4000 tell Updated { service: "web", how: Rebuild, paths: ["a.txt"], files: 1, took: 1.999s, replicas: (1, 1) }
     4000 tell InSync { service: "web", replicas: (0, 1) }
     "#);
 }
@@ -236,6 +239,7 @@ fn what_is_refused_is_built_once() {
     1003 tell InSync { service: "web", replicas: (0, 1) }
     1101 tell Began { service: "web", how: Rebuild, reason: "`web-1` does not take the change: `/app` is read-only" }
     1101 Converge { rebuild: {"web": "`web-1` does not take the change: `/app` is read-only"} }
+    3000 tell Updated { service: "web", how: Rebuild, paths: [], files: 0, took: 1.997s, replicas: (1, 1) }
     3000 send 2: put /app/a.py
     3010 look at ["/app/a.py"]
     3010 send 3: put /app/a.py
@@ -286,4 +290,58 @@ fn modes_that_the_build_gave_are_kept() {
     assert!(
         matches!(&effects[0], Effect::Send { ops, .. } if matches!(&ops[0], Op::Put { node, .. } if node.mode == 0o755))
     );
+}
+
+#[test]
+fn a_round_that_was_cut_short_is_deployed_again_though_nothing_is_to_be_built() {
+    let mut play = Play::new(false, &[("a.py", 1), ("a.txt", 1)]);
+    play.hint(1000, &["a.txt"]);
+    play.found(1001, "a.txt", &[("a.txt", 2)]);
+    play.wait(1200);
+    // Taken back while it is built.
+    play.take(1300, Input::Rebuild { service: Some("web".into()) });
+    play.text.clear();
+    play.hint(1400, &["a.txt"]);
+    play.found(1401, "a.txt", &[("a.txt", 1)]);
+    play.converged(1500, Err("a newer change came"));
+    assert!(play.text.contains("Converge"), "{}", play.text);
+}
+
+#[test]
+fn what_failed_for_want_of_the_engine_is_tried_again() {
+    let mut play = Play::new(false, &[("a.py", 1), ("a.txt", 1)]);
+    play.hint(1000, &["a.txt"]);
+    play.found(1001, "a.txt", &[("a.txt", 2)]);
+    play.wait(1200);
+    play.converged(1300, Err("the engine does not answer"));
+    play.wait(5000);
+    play.text.clear();
+    play.take(6000, Input::Retry);
+    assert!(play.text.contains("Converge"), "{}", play.text);
+}
+
+#[test]
+fn what_a_build_read_of_its_inputs_is_not_built_again() {
+    let mut play = Play::new(false, &[("a.py", 1)]);
+    play.take(1000, Input::Rebuild { service: None });
+    let mut spec = play.machine.services["web"].spec.clone();
+    spec.inputs = "another Dockerfile".into();
+    let image = Built { image: "web:2".into(), tree: Arc::new(tree(&[("a.py", 1)])), inputs: spec.inputs.clone() };
+    play.text.clear();
+    let (built, specs) = ([("web".to_owned(), image)].into(), [("web".to_owned(), spec)].into());
+    play.take(2000, Input::Converged { built, specs, result: Ok(()) });
+    play.found(2100, "", &[("a.py", 1)]);
+    play.wait(9000);
+    assert!(!play.text.contains("Converge"), "{}", play.text);
+}
+
+#[test]
+fn a_container_that_seemed_gone_is_asked_again_until_the_cluster_says_so() {
+    let mut play = Play::new(false, &[("a.py", 1)]);
+    play.hint(1000, &["a.py"]);
+    play.found(1001, "a.py", &[("a.py", 2)]);
+    play.sent(1002, 1, Err(Fault::Gone));
+    play.text.clear();
+    play.wait(2000);
+    assert!(play.text.contains("look at"), "{}", play.text);
 }

@@ -29,12 +29,15 @@ impl Dev<'_> {
     }
 
     fn scan(&mut self, service: Key, hints: Hints) {
-        let Some(scanner) = self.scanners.get(&service).cloned() else { return };
+        let Some(scanner) = self.scanners.get(&service).cloned() else {
+            // Its folder is nobody's any more; the machine is told of that apart.
+            let nothing = Input::Scanned { service, found: Vec::new(), torn: [].into() };
+            return self.spawn(async { nothing });
+        };
         let events = self.session.events.clone();
         self.spawn(async move {
             let scan = move || scanner.lock().expect("a scan does not panic").scan(&hints);
-            let scanned = tokio::task::spawn_blocking(scan).await.expect("a scan does not panic");
-            match scanned {
+            match tokio::task::spawn_blocking(scan).await.expect("a scan does not panic") {
                 Ok(scanned) => {
                     for unreadable in &scanned.unreadable {
                         events.warn(unreadable.to_string());
@@ -80,29 +83,27 @@ impl Dev<'_> {
 
     /// Returns a service's build context.
     fn context_of(&self, service: &Key) -> Option<PathBuf> {
-        super::watched(&self.prepared.profile)
-            .into_iter()
-            .find(|watched| watched.key == *service)
-            .map(|watched| watched.root)
+        super::watched(&self.profile).into_iter().find(|watched| watched.key == *service).map(|watched| watched.root)
     }
 
-    /// Restarts the process in place, unless it was seen to reload by itself.
+    /// Restarts the process in place, unless it is seen to reload by itself.
     fn restart(&mut self, container: ContainerId) {
         let (agents, node) = (self.agents.clone(), self.node_of(&container));
         let (reloading, events) = (self.reloading.clone(), self.session.events.clone());
         let service = self.containers.get(&container).map(|(service, _)| service.clone()).unwrap_or_default();
         self.spawn(async move {
             let Some(node) = node else { return Input::Restarted { container, result: Err(Fault::Gone) } };
-            let known = reloading.lock().expect("no holder panics").contains(&container);
-            if !known {
-                let processes = agents.processes(&node, &container).await.unwrap_or_default();
-                if processes.iter().any(|process| process.reloads) {
-                    events.detail(format!("`{service}` reloads by itself: it is not restarted"));
-                    reloading.lock().expect("no holder panics").insert(container.clone());
+            // Asked each time: what reloads by itself may have ended by itself, too.
+            let result = match agents.processes(&node, &container).await {
+                Ok(processes) if processes.iter().any(|process| process.reloads) => {
+                    if reloading.lock().expect("no holder panics").insert(container.clone()) {
+                        events.detail(format!("`{service}` reloads by itself: it is not restarted"));
+                    }
+                    Ok(())
                 }
-            }
-            let reloads = reloading.lock().expect("no holder panics").contains(&container);
-            let result = if reloads { Ok(()) } else { agents.restart(&node, &container).await.map(drop) };
+                Ok(_) => agents.restart(&node, &container).await.map(drop),
+                Err(fault) => Err(fault),
+            };
             Input::Restarted { container, result }
         });
     }
@@ -141,6 +142,10 @@ impl Dev<'_> {
 
     fn tell(&mut self, told: Told) {
         self.headers.hear(&told);
+        // What did not become ready may do so now; only a round says that it is well, and where.
+        if matches!(told, Told::Updated { .. }) && !self.rounds.is_running() && std::mem::take(&mut self.owes.rollout) {
+            self.rounds.deploy(&self.prepared);
+        }
         for event in super::header::shown(told) {
             self.session.events.send(event);
         }

@@ -1,11 +1,13 @@
 //! Changes of the profile, and the ends of rounds: what is deployed becomes what is known.
 
+use std::time::Instant;
+
 use super::super::bring;
 use super::super::machine::Input;
 use super::super::shown::Shown;
 use super::round::Ended;
 use super::{Dev, files, watched};
-use crate::error::Failure;
+use crate::error::{Failure, Kind};
 use crate::event::Event;
 use crate::ui;
 
@@ -17,6 +19,7 @@ const ROUND: &str = "up";
 impl Dev<'_> {
     /// Reads the profile again. A broken one is shown, and the last good one goes on.
     pub(super) async fn reload(&mut self) {
+        self.unread = false;
         let profile = match (self.reload)() {
             Ok(profile) => profile,
             Err(failure) => return self.show_problem(PROFILE, &failure),
@@ -27,7 +30,11 @@ impl Dev<'_> {
         }
         let specs = match bring::specs(self.session, &self.engine, &profile, &self.images).await {
             Ok(specs) => specs,
-            Err(failure) => return self.show_problem(PROFILE, &failure),
+            Err(failure) => {
+                // A context or its Dockerfile cannot be read: with the next change there, maybe.
+                self.unread = true;
+                return self.show_problem(PROFILE, &failure);
+            }
         };
         self.mended(PROFILE);
         self.watcher.rewatch(&watched(&profile), &files(&profile));
@@ -39,42 +46,61 @@ impl Dev<'_> {
 
     pub(super) async fn round_ended(&mut self, ended: Ended) {
         let Ended { prepared, result, of_machine, is_cancelled } = ended;
-        let built = prepared.as_ref().map(|prepared| prepared.built.clone());
+        let (built, specs) = match &prepared {
+            Some(prepared) => (prepared.built.clone(), prepared.specs.clone()),
+            None => Default::default(),
+        };
+        let were_built = prepared.is_some();
         if let Some(prepared) = prepared {
             self.images.extend(prepared.built.clone());
             self.adopt(prepared);
         }
         self.headers.round_ended();
-        let words = match result {
+        let result = match result {
             Ok(addresses) => {
                 self.addresses = addresses;
+                self.owes.settled();
                 self.listen().await;
                 self.mended(ROUND);
-                String::new()
+                Ok(())
             }
-            Err(_) if is_cancelled => "a newer change came".to_owned(),
+            Err(_) if is_cancelled => Err(Some("a newer change came".to_owned())),
+            Err(failure) if self.owes.is_torn(&failure) => Err(None),
             Err(failure) => {
-                self.show_problem(ROUND, &failure);
-                failure.report.to_string()
+                self.round_failed(&failure, were_built);
+                Err(Some(failure.report.to_string()))
             }
         };
         if of_machine {
             // What was loaded is what the cluster is to run, ready or not.
-            self.take(Input::Converged { result: built.ok_or(words) });
+            self.take(Input::Converged { built, specs, result });
         }
         self.look_at_cluster(Ok(()));
     }
 
+    /// Shows why a round failed. What could not be reached is tried again in a while; what was
+    /// there before the build that failed is deployed, if it never was.
+    fn round_failed(&mut self, failure: &Failure, were_built: bool) {
+        if !self.owes.is_trying_again() || !self.problems.contains(ROUND) {
+            self.show_problem(ROUND, failure);
+        }
+        if failure.kind == Kind::Absent {
+            self.owes.try_again(Instant::now());
+        } else if were_built {
+            // It was applied, as far as that goes; the rest is the user's to mend.
+            self.owes.settled();
+            self.owes.rollout = true;
+        } else if self.owes.deploy {
+            self.rounds.deploy(&self.prepared);
+        }
+    }
+
     /// Takes over what a round found out about the services.
     fn adopt(&mut self, prepared: super::Prepared) {
-        let is_changed = prepared.specs != self.prepared.specs;
         for sentence in prepared.said.iter().filter(|sentence| !self.prepared.said.contains(sentence)) {
             self.session.events.info(sentence.clone());
         }
         self.prepared = prepared;
-        if is_changed {
-            self.take(Input::Reconfigured { services: self.prepared.specs.clone() });
-        }
     }
 
     /// Listens on the profile's `local:` ports.

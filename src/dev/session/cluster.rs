@@ -25,8 +25,12 @@ impl Dev<'_> {
         if let Err(error) = changed {
             // Its tasks ended: nothing can be seen any more, and this says so once.
             self.session.events.warn(error.to_string());
+            self.blind = true;
         }
         self.show_link();
+        // A service that comes back is told of anew.
+        self.told.retain(|key, _| self.prepared.specs.contains_key(key));
+        self.containers.retain(|_, (key, _)| self.told.contains_key(key));
         let keys: Vec<_> = self.prepared.specs.keys().cloned().collect();
         for key in keys {
             let seen = self.watch.seen();

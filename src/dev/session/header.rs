@@ -8,7 +8,6 @@ use super::super::shown::{PodShown, ServiceShown, Shown, State};
 use crate::deploy::seen::Seen;
 use crate::deploy::status;
 use crate::event::{Event, Level};
-use crate::ports;
 use crate::profile::Profile;
 
 use super::Addresses;
@@ -18,6 +17,8 @@ use super::Addresses;
 pub(super) struct Headers {
     shown: BTreeMap<Key, ServiceShown>,
     building: BTreeSet<Key>,
+    /// Nothing was deployed yet: what runs is of an earlier time.
+    is_deploying: bool,
     /// Services whose last change could not be brought there, and why.
     behind: BTreeMap<Key, String>,
     in_sync: BTreeMap<Key, u32>,
@@ -29,9 +30,15 @@ impl Headers {
         self.behind.remove(service);
     }
 
-    /// Nothing is built any more.
+    /// The first deploy begins.
+    pub(super) fn deploying(&mut self) {
+        self.is_deploying = true;
+    }
+
+    /// Nothing is built or deployed any more.
     pub(super) fn round_ended(&mut self) {
         self.building.clear();
+        self.is_deploying = false;
     }
 
     /// Returns the URL of a service, or of the first that has one.
@@ -65,15 +72,16 @@ impl Headers {
             let key = &service.key;
             let (state, detail) = match (status.state.as_str(), self.behind.get(key)) {
                 _ if self.building.contains(key) => (State::Building, None),
+                ("failing", _) => (State::Failing, status.reasons.first().cloned()),
+                _ if self.is_deploying => (State::Deploying, None),
                 (_, Some(why)) => (State::Behind, Some(why.clone())),
                 ("ready" | "done", _) => (State::Ready, None),
-                ("failing", _) => (State::Failing, status.reasons.first().cloned()),
                 _ => (State::Starting, status.reasons.first().cloned()),
             };
             let line = ServiceShown {
                 service: key.clone(),
                 state,
-                urls: ports::addresses(service, &addresses.node_ports, &addresses.band),
+                urls: addresses.urls.get(key).cloned().unwrap_or_default(),
                 ready: u32::try_from(status.ready).unwrap_or(0),
                 wanted: u32::try_from(status.wanted).unwrap_or(0),
                 in_sync: synced(key).then(|| self.in_sync.get(key).copied().unwrap_or(0)),

@@ -85,6 +85,10 @@ impl Rounds {
         self.start_next();
     }
 
+    pub(super) fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
     /// Ends the round that runs; its answer still comes.
     pub(super) fn cancel(&self) {
         if let Some((_, cancel)) = &self.running {
@@ -141,7 +145,7 @@ impl Rounds {
 }
 
 /// Returns a session whose work ends when `cancel` says so.
-fn cut_short(session: &Session, cancel: &CancellationToken) -> Session {
+pub(super) fn cut_short(session: &Session, cancel: &CancellationToken) -> Session {
     let events = session.events.clone().cut_short_by(cancel.clone());
     Session { cancel: cancel.clone(), events, ..session.clone() }
 }

@@ -24,8 +24,10 @@ const LONGEST: u32 = 10;
 /// What happened to a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Saw {
-    /// It is there, complete: closed after writing, renamed to this name, a folder or a link.
+    /// It is there, complete: renamed to this name, a folder or a link.
     There,
+    /// Closed after it was open for writing.
+    Closed,
     /// A file was made, and nothing is in it yet.
     Made,
     /// A file was written to, and is still open.
@@ -66,7 +68,10 @@ impl Calm {
     /// Takes what was seen; returns whether it is to be told at once.
     pub(super) fn saw(&mut self, path: &std::path::Path, saw: Saw, now: Instant) -> Result<bool, TooMuch> {
         match saw {
-            Saw::There => {
+            // Closed, and nothing was written: vim's probe whether it may write here is gone in a
+            // moment. A new file that stays empty is told of a little later.
+            Saw::Closed if self.held.get(path).is_some_and(|held| held.what == Saw::Made) => return Ok(false),
+            Saw::There | Saw::Closed => {
                 self.held.remove(path);
                 return Ok(true);
             }
@@ -149,11 +154,11 @@ mod tests {
 
     #[test]
     fn what_is_complete_is_told_at_once_and_once() {
-        assert_eq!(told(&[(0, "a", Saw::Written), (3, "a", Saw::There)]), "3 a");
+        assert_eq!(told(&[(0, "a", Saw::Written), (3, "a", Saw::Closed)]), "3 a");
         assert_eq!(told(&[(0, "a", Saw::There)]), "0 a");
         assert_eq!(told(&[(0, "a", Saw::Attributes)]), "0 a");
         let vim = [(0, "a", Saw::Gone), (1, "a", Saw::Made), (2, "a", Saw::Attributes), (30, "a", Saw::Written)];
-        assert_eq!(told(&[&vim[..], &[(70, "a", Saw::There)]].concat()), "70 a");
+        assert_eq!(told(&[&vim[..], &[(70, "a", Saw::Closed)]].concat()), "70 a");
     }
 
     #[test]
@@ -161,6 +166,9 @@ mod tests {
         assert_eq!(told(&[(0, "a", Saw::Gone)]), "50 a");
         assert_eq!(told(&[(0, "4913", Saw::Made), (1, "4913", Saw::Gone)]), "51 4913");
         assert_eq!(told(&[(0, "a", Saw::Written)]), "50 a");
+        let probe = [(0, "4913", Saw::Made), (1, "4913", Saw::Closed), (2, "4913", Saw::Gone)];
+        assert_eq!(told(&probe[..2]), "50 4913");
+        assert_eq!(told(&probe), "52 4913");
     }
 
     #[test]

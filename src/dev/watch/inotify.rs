@@ -258,8 +258,10 @@ impl Native {
     }
 
     fn file(&self, path: &Path, flags: ReadFlags) -> Option<Saw> {
-        if flags.intersects(ReadFlags::CLOSE_WRITE | ReadFlags::MOVED_TO) {
+        if flags.contains(ReadFlags::MOVED_TO) {
             Some(Saw::There)
+        } else if flags.contains(ReadFlags::CLOSE_WRITE) {
+            Some(Saw::Closed)
         } else if flags.intersects(ReadFlags::DELETE | ReadFlags::MOVED_FROM) {
             Some(Saw::Gone)
         } else if flags.contains(ReadFlags::MODIFY) {

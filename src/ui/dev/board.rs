@@ -222,11 +222,11 @@ mod tests {
         let events = [
             service(State::Starting, None),
             service(State::Ready, None),
-            service(State::Syncing, None),
+            service(State::Building, None),
             service(State::Ready, None),
             service(State::Failing, Some("CrashLoopBackOff: exit 1")),
             service(State::Failing, Some("CrashLoopBackOff: exit 1")),
-            service(State::Syncing, None),
+            service(State::Building, None),
             service(State::Ready, None),
         ];
         assert_eq!(

@@ -87,7 +87,7 @@ pub(super) fn turned(service: &ServiceShown) -> Option<String> {
         State::Ready => Some(format!("is ready: {}", sanitize::line(&service.urls.join("  ")))),
         State::Failing => Some(detail("fails")),
         State::Behind => Some(detail("is behind, and what ran before still runs")),
-        State::Starting | State::Syncing | State::Building | State::Deploying => None,
+        State::Starting | State::Building | State::Deploying => None,
     }
 }
 
@@ -96,7 +96,6 @@ pub(super) fn state(state: State) -> &'static str {
     match state {
         State::Starting => "starting",
         State::Ready => "ready",
-        State::Syncing => "syncing",
         State::Building => "building",
         State::Deploying => "deploying",
         State::Failing => "failing",

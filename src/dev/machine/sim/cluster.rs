@@ -11,6 +11,9 @@ pub(super) struct Fake {
     pub(super) is: Container,
     pub(super) service: String,
     pub(super) files: Tree,
+    /// What it was built from, and what it began with.
+    image: Tree,
+    began: BTreeSet<PathBuf>,
     /// Files that only the container has.
     pub(super) own: BTreeSet<PathBuf>,
     /// Written since the process was started, where a rule asks for a restart.
@@ -63,7 +66,8 @@ impl Fake {
             }
         }
         let own = own.into_iter().filter(|path| files.contains_key(path)).collect();
-        Self { is, service: service.to_owned(), files, own, is_stale: false, is_read_only: false, is_busy: false }
+        let (service, image, began) = (service.to_owned(), image.clone(), files.keys().cloned().collect());
+        Self { is, service, files, image, began, own, is_stale: false, is_read_only: false, is_busy: false }
     }
 
     fn has_below(&self, target: &Path) -> bool {
@@ -117,6 +121,9 @@ impl Fake {
 
     /// Returns what is not as the tree wants it.
     pub(super) fn wrong(&self, spec: &Spec, tree: &Tree) -> Vec<String> {
+        // What the image brought, and no rule leads to any more, is nobody's to remove.
+        let listed = expected(spec, &self.image);
+        let is_the_images = |path: &PathBuf| self.began.contains(path) && !listed.contains_key(path);
         let expected = expected(spec, tree);
         let mut wrong = Vec::new();
         for (path, (node, is_exact)) in &expected {
@@ -129,7 +136,12 @@ impl Fake {
             let keeps_own = self.own.iter().any(|own| own.starts_with(path)) && node.thing == Thing::Folder;
             let is_root =
                 spec.rules.rules.iter().any(|rule| rule.path.starts_with(path)) && node.thing == Thing::Folder;
-            if !is_root && !expected.contains_key(path) && !self.own.contains(path) && !keeps_own {
+            if !is_root
+                && !is_the_images(path)
+                && !expected.contains_key(path)
+                && !self.own.contains(path)
+                && !keeps_own
+            {
                 wrong.push(format!("{path:?} is still there"));
             }
         }

@@ -1,11 +1,11 @@
 //! Clock, watcher, builds and all that comes between; and what must hold at rest.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::{Built, Container, Effect, Fault, Found, Hints, Input, Machine, Op, Spec, Told};
+use super::super::{Built, Container, Effect, Hints, How, Input, Machine, Spec, Told};
 use super::Random;
 use super::cluster::Fake;
 use super::disk::{Disk, file};
@@ -16,7 +16,7 @@ use crate::profile::SyncRule;
 /// More effects than any of these stories needs.
 const MOST: usize = 4_000;
 
-enum Event {
+pub(super) enum Event {
     Input(Input),
     Work(String),
     Finish(String, PathBuf, u64),
@@ -30,22 +30,22 @@ enum Event {
 }
 
 pub(super) struct World {
-    random: Random,
-    is_loud: bool,
-    now: Duration,
-    calm: Duration,
-    queue: BTreeMap<(Duration, u64), Event>,
-    count: u64,
-    machine: Machine,
-    specs: BTreeMap<String, Spec>,
-    disks: BTreeMap<String, Disk>,
-    deployed: BTreeMap<String, Built>,
-    fakes: BTreeMap<String, Fake>,
-    replicas: BTreeMap<String, u32>,
-    build: Option<(u64, BTreeMap<String, Arc<Tree>>)>,
-    builds: u64,
+    pub(super) random: Random,
+    pub(super) is_loud: bool,
+    pub(super) now: Duration,
+    pub(super) calm: Duration,
+    pub(super) queue: BTreeMap<(Duration, u64), Event>,
+    pub(super) count: u64,
+    pub(super) machine: Machine,
+    pub(super) specs: BTreeMap<String, Spec>,
+    pub(super) disks: BTreeMap<String, Disk>,
+    pub(super) deployed: BTreeMap<String, Built>,
+    pub(super) fakes: BTreeMap<String, Fake>,
+    pub(super) replicas: BTreeMap<String, u32>,
+    pub(super) build: Option<(u64, BTreeMap<String, Arc<Tree>>)>,
+    pub(super) builds: u64,
     /// Services of which it was told that they are not up to date.
-    excused: BTreeSet<String>,
+    pub(super) excused: BTreeSet<String>,
 }
 
 fn spec(random: &mut Random) -> Spec {
@@ -119,7 +119,7 @@ impl World {
             disk.work(&mut self.random, Duration::ZERO);
         }
         disk.writing.clear();
-        let built = Built { image: format!("{key}:0"), tree: Arc::new(disk.tree.clone()) };
+        let built = Built { image: format!("{key}:0"), tree: Arc::new(disk.tree.clone()), inputs: spec.inputs.clone() };
         // What changed since is not hinted at.
         if self.random.one_in(3) {
             disk.work(&mut self.random, Duration::ZERO);
@@ -150,7 +150,7 @@ impl World {
         }
     }
 
-    fn add(&mut self, key: &str, built: &Built) -> String {
+    pub(super) fn add(&mut self, key: &str, built: &Built) -> String {
         self.count += 1;
         let id = format!("{key}-{}", self.count);
         let is = Container { id: id.clone(), pod: id.clone(), node: "n".into(), image: built.image.clone() };
@@ -159,17 +159,17 @@ impl World {
         id
     }
 
-    fn at(&mut self, at: Duration, event: Event) {
+    pub(super) fn at(&mut self, at: Duration, event: Event) {
         self.count += 1;
         self.queue.insert((at.max(self.now), self.count), event);
     }
 
-    fn after(&mut self, least: u64, most: u64, event: Event) {
+    pub(super) fn after(&mut self, least: u64, most: u64, event: Event) {
         let at = self.now + self.random.millis(least, most);
         self.at(at, event);
     }
 
-    fn is_calm(&self) -> bool {
+    pub(super) fn is_calm(&self) -> bool {
         self.now > self.calm
     }
 
@@ -321,132 +321,6 @@ impl World {
         Input::Reconfigured { services: self.specs.clone() }
     }
 
-    fn carry_out(&mut self, effect: Effect) {
-        match effect {
-            Effect::Scan { service, hints } => self.scan(service, hints),
-            Effect::Look { container, targets, .. } => {
-                let result = self.reach(&container).and_then(|()| {
-                    let fake = &self.fakes[&container];
-                    Ok(targets.into_iter().map(|it| (it.clone(), fake.files.get(&it).cloned())).collect())
-                });
-                self.answer(&container.clone(), Input::Looked { container, result });
-            }
-            Effect::Send { service, container, batch, ops } => {
-                let result = self.send(&service, &container, &ops);
-                self.answer(&container.clone(), Input::Sent { container, batch, result });
-            }
-            Effect::Restart { container, .. } => {
-                let result = self.reach(&container);
-                if let (Ok(()), Some(fake)) = (&result, self.fakes.get_mut(&container)) {
-                    fake.is_stale = false;
-                }
-                self.answer(&container.clone(), Input::Restarted { container, result });
-            }
-            Effect::Run { container, .. } => {
-                let result = self.reach(&container);
-                self.answer(&container.clone(), Input::Ran { container, result });
-            }
-            Effect::Converge { rebuild } => {
-                assert!(self.build.is_none(), "two builds at once");
-                self.builds += 1;
-                let trees = rebuild.keys().map(|key| (key.clone(), Arc::new(self.disks[key].tree.clone()))).collect();
-                self.build = Some((self.builds, trees));
-                self.after(10, 1_500, Event::Built(self.builds));
-            }
-            Effect::CancelConverge if self.build.is_some() => {
-                let number = self.build.as_ref().map(|(number, _)| *number).unwrap_or_default();
-                // It may be too late for that.
-                let is_late = self.random.one_in(3);
-                self.finish_build(number, is_late);
-            }
-            Effect::CancelConverge | Effect::Tell(_) => {}
-        }
-    }
-
-    fn answer(&mut self, container: &str, input: Input) {
-        if let Some(fake) = self.fakes.get_mut(container) {
-            fake.is_busy = false;
-        }
-        // At once, so that no second answer can overtake it.
-        self.at(self.now, Event::Input(input));
-    }
-
-    fn scan(&mut self, service: String, hints: Hints) {
-        let disk = &self.disks[&service];
-        let roots: Vec<PathBuf> = match hints {
-            Hints::All => vec![PathBuf::new()],
-            Hints::Paths(paths) => paths.into_iter().collect(),
-        };
-        let mut found: Vec<Found> = roots.into_iter().map(|root| Found { entries: disk.below(&root), root }).collect();
-        let mut torn = BTreeSet::new();
-        for path in disk.writing.keys() {
-            if found.iter().any(|found| path.starts_with(&found.root)) && self.random.one_in(2) {
-                found.iter_mut().for_each(|found| drop(found.entries.remove(path)));
-                torn.insert(path.clone());
-            }
-        }
-        self.after(0, 15, Event::Input(Input::Scanned { service, found, torn }));
-    }
-
-    fn reach(&mut self, container: &str) -> Result<(), Fault> {
-        if !self.fakes.contains_key(container) {
-            return Err(Fault::Gone);
-        }
-        if !self.is_calm() && self.random.one_in(12) { Err(Fault::Cut("broken".into())) } else { Ok(()) }
-    }
-
-    fn send(&mut self, service: &str, container: &str, ops: &[Op]) -> Result<(), Fault> {
-        self.reach(container)?;
-        let disk = &self.disks[service];
-        for op in ops {
-            if let Op::Put { source, node: it @ crate::dev::tree::Node { thing: Thing::File { .. }, .. }, .. } = op
-                && disk.tree.get(source).is_none_or(|now| now.thing != it.thing)
-            {
-                return Err(Fault::Torn(source.clone()));
-            }
-        }
-        let spec = &self.specs[service];
-        let restarts = |path: &Path| spec.rules.rules.iter().any(|it| it.restart && it.sources.covers(path).is_some());
-        let fake = self.fakes.get_mut(container).unwrap();
-        let before = fake.is_stale;
-        fake.apply(ops, restarts)?;
-        // Several rules may match: only where all of them restart is that sure.
-        fake.is_stale &= before || spec.rules.rules.len() == 1;
-        // It arrived, and the answer did not.
-        if !self.is_calm() && self.random.one_in(12) { Err(Fault::Cut("broken".into())) } else { Ok(()) }
-    }
-
-    fn finish_build(&mut self, number: u64, is_well: bool) {
-        if self.build.as_ref().is_none_or(|(running, _)| *running != number) {
-            return;
-        }
-        let (_, trees) = self.build.take().unwrap();
-        let is_well = is_well && (self.is_calm() || !self.random.one_in(4));
-        if !is_well {
-            return self.after(0, 5, Event::Input(Input::Converged { result: Err("it failed".into()) }));
-        }
-        let mut result = BTreeMap::new();
-        for (key, tree) in trees {
-            let built = Built { image: format!("{key}:{number}"), tree };
-            let old: Vec<String> =
-                self.fakes.values().filter(|fake| fake.service == key).map(|fake| fake.is.id.clone()).collect();
-            for _ in 0..self.replicas[&key] {
-                self.add(&key, &built);
-            }
-            if self.random.one_in(2) {
-                self.after(0, 10, Event::Pods(key.clone()));
-            }
-            // The last ones live on for a while.
-            for id in old {
-                self.fakes.remove(&id);
-            }
-            self.deployed.insert(key.clone(), built.clone());
-            self.after(0, 200, Event::Pods(key.clone()));
-            result.insert(key, built);
-        }
-        self.after(0, 100, Event::Input(Input::Converged { result: Ok(result) }));
-    }
-
     fn check(&self) {
         for fake in self.fakes.values() {
             let (spec, tree) = (&self.specs[&fake.service], &self.disks[&fake.service].tree);
@@ -456,14 +330,11 @@ impl World {
         }
         for (key, built) in &self.deployed {
             let (spec, tree) = (&self.specs[key], &self.disks[key].tree);
-            let update = crate::dev::decide::decide(
-                spec,
-                &built.tree,
-                tree,
-                &crate::dev::decide::differences(&built.tree, tree),
-            );
+            let differences = crate::dev::decide::differences(&built.tree, tree).into_iter();
+            let needs_build = |path: &PathBuf| spec.judge(path, built.tree.get(path), tree.get(path)).0 == How::Rebuild;
+            let missing: Vec<PathBuf> = differences.filter(needs_build).collect();
             let is_excused = self.excused.contains(key);
-            assert!(update.rebuilt.is_empty() || is_excused, "{key} was not built for {:?}", update.rebuilt);
+            assert!(missing.is_empty() || is_excused, "{key} was not built for {missing:?}");
         }
     }
 }

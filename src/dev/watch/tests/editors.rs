@@ -1,7 +1,7 @@
-//! How editors save, step by step: of vim and emacs as `strace` shows it (vim 9.0, Emacs
-//! 28.2), with the backups that they make by default; of VS Code and `JetBrains` after what is
-//! known of how they save. While it
-//! goes on, what is hinted at is scanned as fast as it comes.
+//! How editors save, step by step, after what is known of how they do. Only vim's writing in
+//! place was recorded (`strace`, vim 9.0); its other way, and those of Emacs, VS Code and
+//! `JetBrains`, are re-enacted. While it goes on, what is hinted at is scanned as fast as it
+//! comes.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, Write};

@@ -72,7 +72,6 @@ impl Columns {
     fn line(&self, row: &Row, board: &Board, paint: Paint) -> Line<'static> {
         let color = match row.shown.state {
             State::Ready => Color::Green,
-            State::Syncing => Color::Cyan,
             State::Starting | State::Building | State::Deploying => Color::Yellow,
             State::Failing | State::Behind => Color::Red,
         };

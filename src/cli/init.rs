@@ -1,5 +1,6 @@
 //! `coracle init`: a profile from what a folder has. It never writes over a file.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -44,7 +45,10 @@ impl Classified for Error {
 
 /// Writes a profile, and a Dockerfile where there is none and the user agrees; or prints it.
 pub(crate) async fn init(session: &Session, global: &Global, flags: &args::Init) -> Result<Answer, Failure> {
-    let folder = session.surroundings.absolute(flags.folder.as_deref().unwrap_or(Path::new(".")));
+    let folder = match &flags.folder {
+        Some(folder) => session.surroundings.absolute(folder),
+        None => session.surroundings.folder.clone(),
+    };
     if !folder.is_dir() {
         return Err(Error::NoFolder { path: folder }.into());
     }
@@ -68,7 +72,7 @@ pub(crate) async fn init(session: &Session, global: &Global, flags: &args::Init)
             // A .dockerignore that is there is the user's.
             if folder.join(name).symlink_metadata().is_err() {
                 write(&folder.join(name), text)?;
-                printed.push_str(&format!("{}\n", folder.join(name).display()));
+                let _ = write!(printed, "{}\n", folder.join(name).display());
             }
         }
         found = init::survey(&folder);

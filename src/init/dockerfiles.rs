@@ -175,7 +175,7 @@ fn copied(text: &str) -> Vec<String> {
         let plain = from
             .iter()
             .filter(|word| !word.is_empty() && !word.contains(['*', '?', '$', '[']) && !word.contains("://"));
-        sources.extend(plain.filter(|word| word.trim_matches(['.', '/']) != "").cloned());
+        sources.extend(plain.filter(|word| !word.trim_matches(['.', '/']).is_empty()).cloned());
     }
     sources
 }

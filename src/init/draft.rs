@@ -4,6 +4,8 @@
 //! Nothing is judged here: `settle.rs` asks the profile's own reader, and takes out what it
 //! does not accept.
 
+use std::fmt::Write as _;
+
 use serde_json::Value as Json;
 
 use crate::ui::sanitize;
@@ -178,11 +180,13 @@ impl Draft {
         for sentence in &self.head {
             comment(&mut text, "", sentence);
         }
-        text.push_str(&format!("name: {}\n", scalar(&self.name)));
+        let _ = write!(text, "name: {}\n", scalar(&self.name));
         let (on, off): (Vec<_>, Vec<_>) = self.services.iter().partition(|service| !service.off);
         if !on.is_empty() {
             text.push_str("services:\n");
-            on.iter().for_each(|service| service.write(&mut text));
+            for service in on {
+                service.write(&mut text);
+            }
         }
         for service in off {
             let mut own = String::new();
@@ -227,10 +231,12 @@ impl Service {
         if let Some(why) = &self.why {
             comment(text, "  ", why);
         }
-        text.push_str(&format!("  {}:\n", scalar(&self.key)));
+        let _ = write!(text, "  {}:\n", scalar(&self.key));
         let mut lines: Vec<&Line> = self.lines.iter().collect();
         lines.sort_by_key(|line| ORDER.iter().position(|key| *key == line.key).unwrap_or(ORDER.len()));
-        lines.into_iter().for_each(|line| line.write(text, "    "));
+        for line in lines {
+            line.write(text, "    ");
+        }
     }
 }
 
@@ -242,13 +248,15 @@ impl Line {
                 let line = format!("{indent}{key}: {}", flow(value));
                 match self.why.as_deref().map(sanitize::line) {
                     Some(why) if line.chars().count() + why.chars().count() + 4 <= WIDTH => {
-                        text.push_str(&format!("{line}  # {why}\n"));
+                        let _ = write!(text, "{line}  # {why}\n");
                     }
                     Some(why) => {
                         comment(text, indent, &why);
-                        text.push_str(&format!("{line}\n"));
+                        let _ = write!(text, "{line}\n");
                     }
-                    None => text.push_str(&format!("{line}\n")),
+                    None => {
+                        let _ = write!(text, "{line}\n");
+                    }
                 }
             }
             Value::Map(lines) if lines.is_empty() => {}
@@ -256,8 +264,10 @@ impl Line {
                 if let Some(why) = &self.why {
                     comment(text, indent, why);
                 }
-                text.push_str(&format!("{indent}{key}:\n"));
-                lines.iter().for_each(|line| line.write(text, &format!("{indent}  ")));
+                let _ = write!(text, "{indent}{key}:\n");
+                for line in lines {
+                    line.write(text, &format!("{indent}  "));
+                }
             }
         }
     }
@@ -319,7 +329,7 @@ pub(super) fn scalar(text: &str) -> String {
     for character in quoted.chars() {
         match character {
             '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
-                safe.push_str(&format!("\\u{:04x}", u32::from(character)));
+                let _ = write!(safe, "\\u{:04x}", u32::from(character));
             }
             other => safe.push(other),
         }

@@ -5,7 +5,7 @@
 mod python;
 
 use self::python::python;
-use super::survey::Found;
+use super::survey::{Found, has_end};
 
 /// A Dockerfile that could be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,11 +86,8 @@ fn node(found: &Found) -> Option<Offer> {
         );
         return builds.then(|| offered("a site that Node builds (into dist/)", text, &ignored)).flatten();
     };
-    let sources: String = found
-        .texts()
-        .filter(|(path, _)| path.ends_with(".js") || path.ends_with(".ts") || path.ends_with(".mjs"))
-        .map(|(_, text)| text)
-        .collect();
+    let sources: String =
+        found.texts().filter(|(path, _)| has_end(path, &["js", "ts", "mjs"])).map(|(_, text)| text).collect();
     let port = number_after(&sources, &["PORT ||", "PORT ??", ".listen("]).unwrap_or(3000);
     let build = if builds { format!("RUN {run} run build\n") } else { String::new() };
     let text = format!(
@@ -104,7 +101,7 @@ fn go(found: &Found) -> Option<Offer> {
     let module = found.text("go.mod")?;
     let sum = if found.files.contains("go.sum") { "go.mod go.sum" } else { "go.mod" };
     let is_main = |path: &str, text: &str| {
-        path.ends_with(".go") && !path.ends_with("_test.go") && text.lines().any(|line| line.trim() == "package main")
+        has_end(path, &["go"]) && !path.ends_with("_test.go") && text.lines().any(|line| line.trim() == "package main")
     };
     let mut folders: Vec<&str> =
         found.texts().filter(|(path, text)| is_main(path, text)).map(|(path, _)| super::survey::parent(path)).collect();
@@ -113,7 +110,7 @@ fn go(found: &Found) -> Option<Offer> {
         Some(&".") | None => ".".to_owned(),
         Some(folder) => format!("./{folder}"),
     };
-    let sources: String = found.texts().filter(|(path, _)| path.ends_with(".go")).map(|(_, text)| text).collect();
+    let sources: String = found.texts().filter(|(path, _)| has_end(path, &["go"])).map(|(_, text)| text).collect();
     let port = number_after(&sources, &["\":", "0.0.0.0:", "PORT\", \""]).unwrap_or(8080);
     let download = if module.contains("require") { "RUN go mod download\n" } else { "" };
     let text = format!(

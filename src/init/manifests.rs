@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json, json};
 use super::compose;
 use super::dockerfiles::{self, Build};
 use super::draft::{Draft, Line, Service, Value};
-use super::survey::{Found, file_name, parent};
+use super::survey::{Found, file_name, is_yaml, parent};
 use crate::profile::names;
 
 /// An image that something builds, by the name that manifests call it by.
@@ -37,7 +37,7 @@ pub(super) fn files(found: &Found, draft: &mut Draft) -> Vec<String> {
     let mut files = Vec::new();
     for (path, text) in found.texts() {
         let of_chart = charts.iter().any(|chart| *chart == "." || path.starts_with(&format!("{chart}/")));
-        if of_chart || !(path.ends_with(".yaml") || path.ends_with(".yml")) {
+        if of_chart || !is_yaml(path) {
             continue;
         }
         let name = file_name(path);
@@ -101,7 +101,9 @@ fn named(found: &Found, files: &[String]) -> Vec<Named> {
     for file in files {
         let text = found.text(file).unwrap_or_default();
         let mut references = Vec::new();
-        documents(text).iter().for_each(|document| images(document, &mut references));
+        for document in documents(text) {
+            images(&document, &mut references);
+        }
         for reference in references {
             let line = text
                 .lines()
@@ -230,7 +232,7 @@ pub(super) fn tie(found: &Found, draft: &mut Draft, files: &[String], artifacts:
     }
     let spaces = namespaces(found, files);
     if let [only] = spaces.iter().collect::<Vec<_>>().as_slice() {
-        draft.name = (*only).clone();
+        draft.name.clone_from(only);
     }
     draft.manifests.extend(files.iter().cloned());
 }
@@ -286,7 +288,6 @@ pub(super) fn patterns(found: &Found, files: &[String]) -> Vec<String> {
 /// Returns the files that a pattern of another tool means: a file, a folder, `*` in the last part, `**`.
 pub(super) fn matching(found: &Found, pattern: &str) -> Vec<String> {
     let pattern = pattern.trim_start_matches("./").trim_end_matches('/');
-    let yaml = |path: &str| path.ends_with(".yaml") || path.ends_with(".yml");
     if found.files.contains(pattern) {
         return vec![pattern.to_owned()];
     }
@@ -297,7 +298,7 @@ pub(super) fn matching(found: &Found, pattern: &str) -> Vec<String> {
     let end = last.rsplit('*').next().unwrap_or_default();
     let fits = |path: &&String| {
         let here = parent(path) == folder || (deep && (folder == "**" || path.starts_with(&format!("{folder}/"))));
-        here && yaml(path) && path.ends_with(end) && !file_name(path).starts_with("kustomization.")
+        here && is_yaml(path) && path.ends_with(end) && !file_name(path).starts_with("kustomization.")
     };
     found.files.iter().filter(fits).filter(|path| found.text(path).is_some_and(is_manifest)).cloned().collect()
 }

@@ -24,13 +24,13 @@ pub(super) fn settle(found: &Found, draft: &mut Draft, surroundings: &Surroundin
     for _ in 0..ROUNDS {
         let text = draft.text();
         let problems = match read(found, &text, surroundings) {
-            Ok(profile) => match unfit(&profile, draft) {
-                true => continue,
-                false => {
-                    draft.manifests = manifests::patterns(found, &draft.manifests);
-                    return Ok(());
+            Ok(profile) => {
+                if unfit(&profile, draft) {
+                    continue;
                 }
-            },
+                draft.manifests = manifests::patterns(found, &draft.manifests);
+                return Ok(());
+            }
             Err(Invalid::Invalid { problems, .. }) => problems,
             Err(other) => return Err(Error::Unsettled { reason: chain(&other) }),
         };

@@ -77,6 +77,14 @@ pub(super) fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
+pub(super) fn has_end(path: &str, ends: &[&str]) -> bool {
+    path.rsplit_once('.').is_some_and(|(_, end)| ends.contains(&end))
+}
+
+pub(super) fn is_yaml(path: &str) -> bool {
+    has_end(path, &["yaml", "yml"])
+}
+
 /// Joins a relative path to a folder; `None` where it leaves the top.
 pub(super) fn join(folder: &str, path: &str) -> Option<String> {
     let mut parts: Vec<&str> = Vec::new();

@@ -56,7 +56,9 @@ fn merge(node: &mut Node, depth: usize) {
                     }
                 }
             }
-            entries.iter_mut().for_each(|entry| merge(&mut entry.value, depth + 1));
+            for entry in entries {
+                merge(&mut entry.value, depth + 1);
+            }
         }
         Value::List(items) => items.iter_mut().for_each(|item| merge(item, depth + 1)),
         _ => {}

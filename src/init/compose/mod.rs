@@ -83,7 +83,9 @@ pub(super) fn draft(found: &Found, file: &str, text: &str) -> Result<Draft, Stri
         jobs: Vec::new(),
         asked: Vec::new(),
     };
-    left.into_iter().for_each(|(place, what)| reader.draft.leave(place, what));
+    for (place, what) in left {
+        reader.draft.leave(place, what);
+    }
     reader.top();
     let services: Vec<(String, Node)> = services
         .into_iter()
@@ -93,7 +95,9 @@ pub(super) fn draft(found: &Found, file: &str, text: &str) -> Result<Draft, Stri
         })
         .collect();
     reader.name_hosts(&services);
-    services.iter().for_each(|(name, node)| reader.service(name, node));
+    for (name, node) in &services {
+        reader.service(name, node);
+    }
     reader.related();
     Ok(reader.finish())
 }
@@ -125,7 +129,7 @@ impl Reader<'_> {
         for path in self.found.in_folder(&folder) {
             let name = super::survey::file_name(path);
             let more = (name.starts_with("compose.") || name.starts_with("docker-compose.")) && path != file;
-            if more && (name.ends_with(".yml") || name.ends_with(".yaml")) {
+            if more && super::survey::is_yaml(name) {
                 self.draft.notes.push(format!("{path} is not read: what it lays over {file} is not in the profile"));
             }
         }

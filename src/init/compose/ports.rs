@@ -44,9 +44,9 @@ pub(super) fn short(text: &str) -> Option<Vec<Port>> {
         .map(|host| range(host).ok_or(()))
         .transpose();
     let hosts = hosts.ok().flatten().filter(|hosts| hosts.len() == containers.len());
-    let ports = containers.into_iter().enumerate();
+    let numbered = containers.into_iter().enumerate();
     Some(
-        ports
+        numbered
             .map(|(index, container)| Port { container, host: hosts.as_ref().map(|hosts| hosts[index]), udp })
             .collect(),
     )

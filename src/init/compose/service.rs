@@ -240,8 +240,14 @@ impl Reader<'_> {
             let found =
                 if item.is_map() { self.long_port(item) } else { self.text(item).and_then(|text| ports::short(&text)) };
             let Some(found) = found else {
-                self.draft
-                    .leave(self.source.of(item), format!("`{}`: a port that is not understood", made.service.key));
+                self.draft.leave(
+                    self.source.of(item),
+                    format!(
+                        "`{}`: `{}` is no port that a Service could have, or more than 20",
+                        made.service.key,
+                        item.text().unwrap_or_default()
+                    ),
+                );
                 continue;
             };
             made.ports.extend(found);
@@ -301,9 +307,9 @@ impl Reader<'_> {
         if command.is_empty() {
             return;
         }
-        let text = |key: &str| check.get(key).and_then(|node| self.text(node));
-        let timeout = text("timeout").filter(|text| names::duration(text).is_some());
-        let retries = text("retries").and_then(|text| text.parse().ok());
+        let said = |key: &str| check.get(key).and_then(|node| self.text(node));
+        let timeout = said("timeout").filter(|text| names::duration(text).is_some());
+        let retries = said("retries").and_then(|text| text.parse().ok());
         let line = health::timed(health::of_command(&command, shell, first), timeout, retries);
         made.service.set(line);
     }

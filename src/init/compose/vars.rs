@@ -3,6 +3,7 @@
 //! The rules are Compose's own (<https://docs.docker.com/reference/compose-file/interpolation/>).
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 /// A variable of an env file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,7 +134,7 @@ fn variable(inside: &str, known: &BTreeMap<String, Variable>, filled: &mut Fille
     } else if let Some(value) = set {
         if is_secret(name) {
             filled.secret = Some(name.to_owned());
-            filled.text.push_str(&format!("{{env:{name}}}"));
+            let _ = write!(filled.text, "{{env:{name}}}");
         } else {
             filled.text.push_str(value);
         }
@@ -142,9 +143,9 @@ fn variable(inside: &str, known: &BTreeMap<String, Variable>, filled: &mut Fille
         fill(default, known, filled, depth + 1);
     } else if is_name(name) {
         filled.asked.push(name.to_owned());
-        filled.text.push_str(&format!("{{env:{name}}}"));
+        let _ = write!(filled.text, "{{env:{name}}}");
     } else {
-        filled.text.push_str(&format!("${{{inside}}}"));
+        let _ = write!(filled.text, "${{{inside}}}");
     }
 }
 

@@ -44,8 +44,7 @@ impl Reader<'_> {
         let parts: Vec<&str> = text.split(':').collect();
         let (source, target) = match parts.as_slice() {
             [target] => (None, *target),
-            [source, target] => (Some(*source), *target),
-            [source, target, _] => (Some(*source), *target),
+            [source, target] | [source, target, _] => (Some(*source), *target),
             _ => return None,
         };
         Some(Mount { source: source.map(str::to_owned), target: target.to_owned(), kind: None })
@@ -65,7 +64,7 @@ impl Reader<'_> {
             } else if made.built {
                 self.draft.leave(place, format!("`{key}`: {target} kept a mounted source folder from hiding what the image has; nothing hides it here"));
             } else {
-                self.claim(made, &format!("{}-data", key), &target, "an anonymous volume; a claim keeps it");
+                self.claim(made, &format!("{key}-data"), &target, "an anonymous volume; a claim keeps it");
             }
             return;
         };

@@ -1,4 +1,4 @@
-//! Python: Django, FastAPI, Flask, or a program that is simply run.
+//! Python: Django, `FastAPI`, Flask, or a program that is simply run.
 
 use super::super::survey::Found;
 use super::{Offer, exec, number_after, offered};
@@ -31,8 +31,8 @@ pub(super) fn python(found: &Found) -> Option<Offer> {
         (None, Some(_)) => ("COPY . .\n", ".", ""),
         (None, None) => ("", served.framework, "COPY . .\n"),
     };
-    let server = if listed.contains(served.server) { "" } else { served.server };
-    let all: Vec<&str> = [packages, server].into_iter().filter(|part| !part.is_empty()).collect();
+    let missing = if listed.contains(served.server) { "" } else { served.server };
+    let all: Vec<&str> = [packages, missing].into_iter().filter(|part| !part.is_empty()).collect();
     let install = if all.is_empty() {
         String::new()
     } else {

@@ -72,7 +72,7 @@ pub(crate) async fn init(session: &Session, global: &Global, flags: &args::Init)
             // A .dockerignore that is there is the user's.
             if folder.join(name).symlink_metadata().is_err() {
                 write(&folder.join(name), text)?;
-                let _ = write!(printed, "{}\n", folder.join(name).display());
+                let _ = writeln!(printed, "{}", folder.join(name).display());
             }
         }
         found = init::survey(&folder);

@@ -180,7 +180,7 @@ impl Draft {
         for sentence in &self.head {
             comment(&mut text, "", sentence);
         }
-        let _ = write!(text, "name: {}\n", scalar(&self.name));
+        let _ = writeln!(text, "name: {}", scalar(&self.name));
         let (on, off): (Vec<_>, Vec<_>) = self.services.iter().partition(|service| !service.off);
         if !on.is_empty() {
             text.push_str("services:\n");
@@ -231,7 +231,7 @@ impl Service {
         if let Some(why) = &self.why {
             comment(text, "  ", why);
         }
-        let _ = write!(text, "  {}:\n", scalar(&self.key));
+        let _ = writeln!(text, "  {}:", scalar(&self.key));
         let mut lines: Vec<&Line> = self.lines.iter().collect();
         lines.sort_by_key(|line| ORDER.iter().position(|key| *key == line.key).unwrap_or(ORDER.len()));
         for line in lines {
@@ -248,14 +248,14 @@ impl Line {
                 let line = format!("{indent}{key}: {}", flow(value));
                 match self.why.as_deref().map(sanitize::line) {
                     Some(why) if line.chars().count() + why.chars().count() + 4 <= WIDTH => {
-                        let _ = write!(text, "{line}  # {why}\n");
+                        let _ = writeln!(text, "{line}  # {why}");
                     }
                     Some(why) => {
                         comment(text, indent, &why);
-                        let _ = write!(text, "{line}\n");
+                        let _ = writeln!(text, "{line}");
                     }
                     None => {
-                        let _ = write!(text, "{line}\n");
+                        let _ = writeln!(text, "{line}");
                     }
                 }
             }
@@ -264,7 +264,7 @@ impl Line {
                 if let Some(why) = &self.why {
                     comment(text, indent, why);
                 }
-                let _ = write!(text, "{indent}{key}:\n");
+                let _ = writeln!(text, "{indent}{key}:");
                 for line in lines {
                     line.write(text, &format!("{indent}  "));
                 }

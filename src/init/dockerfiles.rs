@@ -124,7 +124,10 @@ fn unique(name: &str, builds: &[Build]) -> String {
     if !taken(name) {
         return name.to_owned();
     }
-    (2..).map(|count| format!("{name}-{count}")).find(|name| !taken(name)).expect("there are more numbers than files")
+    (2..=builds.len() + 2)
+        .map(|count| format!("{name}-{count}"))
+        .find(|name| !taken(name))
+        .expect("there are more numbers than files")
 }
 
 /// Returns the build context: the nearest folder at or above the Dockerfile in which all that

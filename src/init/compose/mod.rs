@@ -117,7 +117,7 @@ impl Reader<'_> {
             match entry.key.as_str() {
                 "name" => self.draft.name = self.text(&entry.value).map(|name| label(&name)).unwrap_or_default(),
                 "include" => {
-                    self.draft.leave(place, "`include`: other files are not read; run `coracle init` beside them")
+                    self.draft.leave(place, "`include`: other files are not read; run `coracle init` beside them");
                 }
                 "networks" if !entry.value.entries().is_empty() => {
                     self.draft.leave(place, "`networks`: the services of a profile share one network");

@@ -158,7 +158,7 @@ impl Reader<'_> {
             "scale" => self.number(made, "replicas", node),
             "deploy" => self.deploy(made, node),
             "mem_limit" | "cpus" => {
-                self.limit(made, "limits", if entry.key == "cpus" { "cpu" } else { "memory" }, node)
+                self.limit(made, "limits", if entry.key == "cpus" { "cpu" } else { "memory" }, node);
             }
             "mem_reservation" => self.limit(made, "requests", "memory", node),
             "stop_grace_period" => made.service.lines.extend(self.text(node).map(|text| Line::new("grace", text))),
@@ -180,7 +180,7 @@ impl Reader<'_> {
                 .draft
                 .leave(place, format!("`{key}`: `platform`; `build: {{platform: …}}` says it for what is built")),
             "develop" => {
-                self.draft.leave(place, format!("`{key}`: `develop`; `coracle dev` brings saved files by itself"))
+                self.draft.leave(place, format!("`{key}`: `develop`; `coracle dev` brings saved files by itself"));
             }
             other if SILENT.contains(&other) || other.starts_with("x-") => {}
             other => self.draft.leave(place, format!("`{key}`: `{other}`")),

@@ -16,6 +16,8 @@
 //! The cluster is the state: what must be found again is a label, a mount or a mark on the thing
 //! itself. The laptop keeps private kubeconfigs, locks that the kernel drops, and caches.
 //!
+//! [`init`] is beside that way: it makes a profile of what a folder has, for somebody who has none.
+//!
 //! [`exec`] is the one place that starts a process, [`trust`] guards those that a profile asks for.
 
 mod browser;
@@ -31,6 +33,7 @@ mod exec;
 mod execute;
 mod explain;
 mod image;
+mod init;
 mod observe;
 mod plan;
 mod ports;

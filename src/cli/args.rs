@@ -121,6 +121,10 @@ pub(crate) enum Verb {
     Kubeconfig(Kubeconfig),
     /// Tell what an error means, why it happens and what mends it
     Explain(Explain),
+    /// Write a profile from Dockerfiles, a compose file or manifests
+    Init(Init),
+    /// Write a small application to start from
+    New(New),
     /// Print the JSON Schema of a profile
     Schema(Schema),
     /// Print a shell's completion script
@@ -274,6 +278,22 @@ pub(crate) struct Kubeconfig {
 }
 
 #[derive(Debug, Clone, Args)]
+pub(crate) struct Init {
+    /// The folder to read, instead of this one
+    #[arg(value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub(crate) folder: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct New {
+    /// What to start from; without it, the templates are listed
+    pub(crate) template: Option<String>,
+    /// The folder to write, instead of one named like the template
+    #[arg(value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub(crate) folder: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Schema {
     /// Print the profile's reference as Markdown instead
     #[arg(long)]
@@ -293,6 +313,10 @@ const STYLES: Styles = Styles::styled().header(anstyle::Style::new()).usage(anst
 const TEMPLATE: &str = "\
 {about-with-newline}
 {usage-heading} {usage}
+
+To begin with:
+  init         Write a profile from Dockerfiles, a compose file or manifests
+  new          Write a small application to start from
 
 The whole way:
   up           Build, load and deploy everything, wait for it and print its URLs

@@ -14,8 +14,10 @@ mod down;
 mod events;
 mod exec;
 mod explain;
+mod init;
 mod kubeconfig;
 mod logs;
+mod new;
 mod open;
 mod prune;
 mod render;
@@ -180,6 +182,8 @@ async fn dispatch(
         Verb::Cluster { verb } => cluster::cluster(session, global, &verb).await,
         Verb::Prune(flags) => prune::prune(session, global, &flags).await,
         Verb::Kubeconfig(flags) => kubeconfig::kubeconfig(session, global, &flags).await,
+        Verb::Init(flags) => init::init(session, global, &flags).await,
+        Verb::New(flags) => new::new(session, global, &flags),
         Verb::Schema(flags) => Ok(schema::schema(&flags)),
         Verb::Completions(flags) => Ok(completions::completions(&flags)),
     }?;

@@ -86,6 +86,16 @@ pub(crate) fn read(path: &Path, target: Option<&str>, args: &BTreeMap<String, St
     understand(path, text.strip_prefix('\u{feff}').unwrap_or(&text), target, args)
 }
 
+/// Returns what a Dockerfile's text says; nothing where it says nothing that can be read.
+pub(crate) fn facts(
+    path: &Path,
+    text: &str,
+    target: Option<&str>,
+    args: &BTreeMap<String, String>,
+) -> Option<Dockerfile> {
+    understand(path, text, target, args).ok()
+}
+
 fn understand(
     path: &Path,
     text: &str,

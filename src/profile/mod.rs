@@ -27,7 +27,7 @@ mod storage;
 mod structure;
 #[cfg(test)]
 mod tests;
-mod tree;
+pub(crate) mod tree;
 mod values;
 
 pub(crate) use self::ports::fill_ports;

@@ -15,6 +15,7 @@ mod explained;
 mod folders;
 mod http;
 mod images;
+mod init;
 mod interrupted;
 mod killed;
 mod kubernetes;

@@ -211,7 +211,7 @@ fn prefix() -> String {
     format!("coracle-e2e-{:07}", std::process::id())
 }
 
-fn copy_folder(source: &Path, target: &Path) {
+pub(crate) fn copy_folder(source: &Path, target: &Path) {
     fs::create_dir_all(target).unwrap();
     for entry in fs::read_dir(source).unwrap() {
         let entry = entry.unwrap();

@@ -35,6 +35,8 @@ fn every_verb_has_help() {
         "diff",
         "cluster",
         "prune",
+        "init",
+        "new",
         "kubeconfig",
         "schema",
         "completions",

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod help;
+mod init;
 mod messages;
 mod profiles;
 mod readme;

@@ -1,0 +1,12 @@
+import os
+
+from flask import Flask
+from redis import Redis
+
+app = Flask(__name__)
+redis = Redis(host=os.environ["REDIS_HOST"])
+
+
+@app.get("/")
+def count():
+    return f"hello {redis.incr('visits')}\n"

@@ -2,8 +2,9 @@
 //! in `explain/`, a heading per code. A test holds them to the codes that the sources have.
 
 /// The files, in the order in which they are listed.
-const PAGES: [&str; 16] = [
+const PAGES: [&str; 17] = [
     include_str!("explain/cli.md"),
+    include_str!("explain/init.md"),
     include_str!("explain/profile.md"),
     include_str!("explain/manifests.md"),
     include_str!("explain/observe.md"),

@@ -72,6 +72,10 @@ pub(crate) enum Format {
 /// What is to be done.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Verb {
+    /// Write a profile from Dockerfiles, a compose file or manifests
+    Init(Init),
+    /// Write a small application to start from
+    New(New),
     /// Build, load and deploy everything, wait for it and print its URLs
     Up(Up),
     /// Bring everything up, then every saved file to where it runs
@@ -121,10 +125,6 @@ pub(crate) enum Verb {
     Kubeconfig(Kubeconfig),
     /// Tell what an error means, why it happens and what mends it
     Explain(Explain),
-    /// Write a profile from Dockerfiles, a compose file or manifests
-    Init(Init),
-    /// Write a small application to start from
-    New(New),
     /// Print the JSON Schema of a profile
     Schema(Schema),
     /// Print a shell's completion script

@@ -41,7 +41,9 @@ impl Classified for Error {
 /// Writes the application; without a template, lists what there is.
 pub(crate) fn new(session: &Session, global: &Global, flags: &args::New) -> Result<Answer, Failure> {
     let Some(name) = &flags.template else {
-        let text = TEMPLATES.iter().map(|template| format!("{:<14} {}\n", template.name, template.what)).collect();
+        let rows: Vec<_> =
+            TEMPLATES.iter().map(|template| vec![template.name.to_owned(), template.what.to_owned()]).collect();
+        let text = crate::ui::table::lines(&rows);
         let json = TEMPLATES.iter().map(|template| json!({"name": template.name, "what": template.what})).collect();
         return Ok(Answer { text, json });
     };

@@ -41,8 +41,11 @@ const STALLED: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub(crate) struct Agents {
     engine: Engine,
-    nodes: Arc<Mutex<BTreeMap<String, Arc<AsyncMutex<Option<Link>>>>>>,
+    nodes: Arc<Mutex<BTreeMap<String, Slot>>>,
 }
+
+/// A node's stream, once it was needed.
+type Slot = Arc<AsyncMutex<Option<Link>>>;
 
 impl Agents {
     pub(crate) fn new(engine: Engine) -> Self {

@@ -23,7 +23,7 @@ pub(crate) enum Error {
 
     #[error("`{command}` could not be run in pod `{pod}`")]
     #[diagnostic(code(coracle::dev::hook_not_run), help("it is the `run:` of a sync rule of `{service}`"))]
-    NotRun { service: String, pod: String, command: String, source: kube::Error },
+    NotRun { service: String, pod: String, command: String, source: Box<kube::Error> },
 
     #[error("`{command}` in pod `{pod}` did not end within {seconds} s")]
     #[diagnostic(code(coracle::dev::hook_late), help("it is the `run:` of a sync rule of `{service}`"))]
@@ -44,8 +44,10 @@ pub(crate) async fn run(
     let work = async {
         let api = Api::<Pod>::namespaced(client.clone(), namespace);
         let params = AttachParams::default().container(&service).stdin(false).stdout(true).stderr(true);
-        let not_run =
-            |source| Error::NotRun { service: service.clone(), pod: pod.clone(), command: words.clone(), source };
+        let not_run = |source| {
+            let source = Box::new(source);
+            Error::NotRun { service: service.clone(), pod: pod.clone(), command: words.clone(), source }
+        };
         let mut attached = api.exec(&pod, command.iter().cloned(), &params).await.map_err(not_run)?;
         let (out, err) = (attached.stdout(), attached.stderr());
         let status = attached.take_status();

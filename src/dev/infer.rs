@@ -94,7 +94,7 @@ fn command(recipe: &Recipe, process: &Process) -> (Vec<String>, BTreeMap<String,
     chain.reverse();
     for step in chain.iter().flat_map(|at| &recipe.stages[*at].steps) {
         if let Deed::Command { is_entrypoint, words } = &step.deed {
-            *(if *is_entrypoint { &mut entrypoint } else { &mut command }) = words.clone();
+            (if *is_entrypoint { &mut entrypoint } else { &mut command }).clone_from(words);
         }
     }
     if let Some(given) = &process.command {

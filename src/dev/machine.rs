@@ -84,7 +84,7 @@ impl Machine {
             }
             Input::Scanned { service, found, torn } => {
                 if let Some(service) = self.services.get_mut(&service) {
-                    service.scanned(found, torn, out);
+                    service.scanned(found, &torn, out);
                 }
             }
             Input::Containers { service, running, wanted } => {

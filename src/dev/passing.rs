@@ -9,7 +9,7 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Emacs' locks, GLib's drafts, and our own.
+/// Emacs' locks, `GLib`'s drafts, and our own.
 const BEGINNINGS: [&[u8]; 3] = [b".#", b".goutputstream-", b".coracle-"];
 /// Backups; `JetBrains`' drafts and backups; VS Code's atomic writes; Kate's swap files.
 const ENDS: [&[u8]; 5] = [b"~", b"___jb_tmp___", b"___jb_old___", b".vsctmp", b".kate-swp"];

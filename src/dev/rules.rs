@@ -33,6 +33,7 @@ use crate::ui::sanitize;
 
 /// A service's rules.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "rules are what the profile calls them")]
 pub(crate) struct Rules {
     /// The first that leads to a target counts for it.
     pub(crate) rules: Vec<Rule>,

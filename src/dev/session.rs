@@ -52,11 +52,11 @@ pub(crate) struct Start<'a> {
 
 /// Why the loop woke up.
 enum Wake {
-    Input(Input),
+    Input(Box<Input>),
     Seen(Seen),
     Cluster(Result<(), crate::deploy::Error>),
     Wish(Wish),
-    Round(round::Ended),
+    Round(Box<round::Ended>),
     Due,
     Cancelled,
 }
@@ -230,8 +230,8 @@ impl<'a> Dev<'a> {
             () = self.session.cancel.cancelled() => Wake::Cancelled,
             Some(wish) = self.wishes.recv() => Wake::Wish(wish),
             Some(seen) = self.seen.recv() => Wake::Seen(seen),
-            Some(input) = self.inputs.recv() => Wake::Input(input),
-            ended = self.rounds.ended() => Wake::Round(ended),
+            Some(input) = self.inputs.recv() => Wake::Input(Box::new(input)),
+            ended = self.rounds.ended() => Wake::Round(Box::new(ended)),
             changed = self.watch.changed(), if !self.blind => Wake::Cluster(changed),
             () = sleep_until(due) => Wake::Due,
         }
@@ -239,12 +239,12 @@ impl<'a> Dev<'a> {
 
     async fn handle(&mut self, wake: Wake) {
         match wake {
-            Wake::Input(input) => self.take(input),
+            Wake::Input(input) => self.take(*input),
             Wake::Due => self.due(),
             Wake::Seen(seen) => self.see(seen).await,
             Wake::Cluster(changed) => self.look_at_cluster(changed),
             Wake::Wish(wish) => self.grant(wish),
-            Wake::Round(ended) => self.round_ended(ended).await,
+            Wake::Round(ended) => self.round_ended(*ended).await,
             Wake::Cancelled => {}
         }
     }

@@ -8,7 +8,7 @@
 pub(crate) mod build;
 pub(crate) mod context;
 pub(crate) mod credentials;
-mod digest;
+pub(crate) mod digest;
 pub(crate) mod dockerfile;
 pub(crate) mod endpoint;
 pub(crate) mod engine;

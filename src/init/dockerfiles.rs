@@ -56,18 +56,25 @@ impl Build {
     }
 }
 
-/// Returns whether a file's name is that of a Dockerfile, and what it is called after: `web` of
-/// `Dockerfile.web` and `web.Dockerfile`.
-fn variant(name: &str) -> Option<Option<&str>> {
+/// What a Dockerfile's name says.
+#[derive(Clone, Copy)]
+enum Name<'a> {
+    Plain,
+    /// `web` of `Dockerfile.web` and `web.Dockerfile`.
+    After(&'a str),
+}
+
+/// Reads a file's name; `None` if it is not that of a Dockerfile.
+fn variant(name: &str) -> Option<Name<'_>> {
     for word in ["Dockerfile", "Containerfile"] {
         if name == word {
-            return Some(None);
+            return Some(Name::Plain);
         }
         let of = name.strip_prefix(word).and_then(|rest| rest.strip_prefix(['.', '-', '_']));
         let of = of.or_else(|| name.strip_suffix(&format!(".{word}")));
         let of = of.or_else(|| name.strip_suffix(&format!(".{}", word.to_lowercase())));
         if let Some(of) = of.filter(|of| !of.is_empty() && !of.ends_with("dockerignore")) {
-            return Some(Some(of));
+            return Some(Name::After(of));
         }
     }
     None
@@ -76,18 +83,23 @@ fn variant(name: &str) -> Option<Option<&str>> {
 /// Returns every Dockerfile that is a service, in the order of their paths; the others are named.
 pub(super) fn builds(found: &Found, draft: &mut Draft) -> Vec<Build> {
     let mut builds: Vec<Build> = Vec::new();
-    let all: Vec<(&str, Option<&str>)> =
-        found.files.iter().filter_map(|path| Some((path.as_str(), variant(file_name(path))?))).collect();
+    let named = found.files.iter().filter_map(|path| Some((path.as_str(), variant(file_name(path))?)));
+    let all: Vec<(&str, Option<&str>)> = named
+        .map(|(path, name)| match name {
+            Name::Plain => (path, None),
+            Name::After(of) => (path, Some(of)),
+        })
+        .collect();
     for (path, of) in &all {
         let plain_beside = all.iter().any(|(other, of)| of.is_none() && parent(other) == parent(path));
-        if let Some(of) = of.filter(|of| VARIANTS.contains(&of.to_lowercase().as_str())) {
-            if plain_beside || builds.iter().any(|build| parent(&build.path) == parent(path)) {
-                draft.leave(
-                    *path,
-                    format!("a variant (`{of}`) of the Dockerfile beside it; `build: {{dockerfile: …}}` chooses it"),
-                );
-                continue;
-            }
+        if let Some(of) = of.filter(|of| VARIANTS.contains(&of.to_lowercase().as_str()))
+            && (plain_beside || builds.iter().any(|build| parent(&build.path) == parent(path)))
+        {
+            draft.leave(
+                *path,
+                format!("a variant (`{of}`) of the Dockerfile beside it; `build: {{dockerfile: …}}` chooses it"),
+            );
+            continue;
         }
         let named = of.filter(|of| !VARIANTS.contains(&of.to_lowercase().as_str()));
         let context = context(found, path);

@@ -29,10 +29,10 @@ pub(crate) fn offer(found: &Found) -> Option<Offer> {
     [python, node, go, rust, java, site].into_iter().find_map(|known| known(found))
 }
 
-fn offered(what: &str, dockerfile: String, ignored: &[&str]) -> Option<Offer> {
+fn offered(what: &str, dockerfile: String, ignored: &[&str]) -> Offer {
     let ignore = [".git", "Dockerfile", ".dockerignore", "coracle.yaml", ".env"].iter().chain(ignored);
-    let ignore = ignore.map(|line| format!("{line}\n")).collect();
-    Some(Offer { what: what.to_owned(), dockerfile, ignore })
+    let ignore = ignore.fold(String::new(), |text, line| text + line + "\n");
+    Offer { what: what.to_owned(), dockerfile, ignore }
 }
 
 /// Returns the first port that a source writes after one of these.
@@ -84,7 +84,7 @@ fn node(found: &Found) -> Option<Offer> {
             "FROM node:lts AS build\n{begin}RUN {run} run build\n\n{}",
             serve("COPY --from=build /app/dist /srv\n")
         );
-        return builds.then(|| offered("a site that Node builds (into dist/)", text, &ignored)).flatten();
+        return builds.then(|| offered("a site that Node builds (into dist/)", text, &ignored));
     };
     let sources: String =
         found.texts().filter(|(path, _)| has_end(path, &["js", "ts", "mjs"])).map(|(_, text)| text).collect();
@@ -94,7 +94,7 @@ fn node(found: &Found) -> Option<Offer> {
         "FROM node:lts\n{begin}{build}ENV NODE_ENV=production PORT={port}\nEXPOSE {port}\nCMD {}\n",
         exec(&start)
     );
-    offered("a Node application", text, &ignored)
+    Some(offered("a Node application", text, &ignored))
 }
 
 fn go(found: &Found) -> Option<Offer> {
@@ -116,7 +116,7 @@ fn go(found: &Found) -> Option<Offer> {
     let text = format!(
         "FROM golang:1 AS build\nWORKDIR /src\nCOPY {sum} ./\n{download}COPY . .\n# Without cgo the program needs nothing of the image that it was built in.\nRUN CGO_ENABLED=0 go build -trimpath -o /app {package}\n\nFROM scratch\nCOPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/\nCOPY --from=build /app /app\nEXPOSE {port}\nCMD [\"/app\"]\n"
     );
-    offered("a Go program", text, &["bin"])
+    Some(offered("a Go program", text, &["bin"]))
 }
 
 fn rust(found: &Found) -> Option<Offer> {
@@ -132,7 +132,7 @@ fn rust(found: &Found) -> Option<Offer> {
     let text = format!(
         "FROM rust:1 AS build\nWORKDIR /src\nCOPY . .\n# The caches stay between builds, so only what changed is compiled.\nRUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \\\n    cargo build --release && cp target/release/{name} /app\n\nFROM debian:stable-slim\nCOPY --from=build /app /app\nEXPOSE 8080\nCMD [\"/app\"]\n"
     );
-    offered("a Rust program", text, &["target"])
+    Some(offered("a Rust program", text, &["target"]))
 }
 
 fn java(found: &Found) -> Option<Offer> {
@@ -146,14 +146,14 @@ fn java(found: &Found) -> Option<Offer> {
     let text = format!(
         "FROM {image} AS build\nWORKDIR /src\nCOPY . .\n# The jar that can be run alone is the largest one.\nRUN {build} && cp \"$(ls -S {jars} | head -n 1)\" /app.jar\n\nFROM eclipse-temurin:21-jre\nCOPY --from=build /app.jar /app.jar\nEXPOSE 8080\nCMD [\"java\", \"-jar\", \"/app.jar\"]\n"
     );
-    offered("a Java application", text, &["target", "build", ".gradle"])
+    Some(offered("a Java application", text, &["target", "build", ".gradle"]))
 }
 
 fn site(found: &Found) -> Option<Offer> {
     let folder = [".", "public", "site", "www", "html"].into_iter().find(|folder| {
         found.files.contains(&if *folder == "." { "index.html".to_owned() } else { format!("{folder}/index.html") })
     })?;
-    offered("a static site", serve(&format!("COPY {folder} /srv\n")), &[])
+    Some(offered("a static site", serve(&format!("COPY {folder} /srv\n")), &[]))
 }
 
 /// Returns the stage that serves files on port 8080.
@@ -169,7 +169,9 @@ mod tests {
 
     fn of(files: &[(&str, &str)]) -> Offer {
         let mut found = Found::default();
-        files.iter().for_each(|(path, text)| found.add(path, text));
+        for (path, text) in files {
+            found.add(path, text);
+        }
         offer(&found).unwrap()
     }
 

@@ -1,6 +1,6 @@
 //! `init` and `new`: a profile from what a folder has, and small applications to start from.
 //!
-//! [`survey`] reads a folder; [`profile_of`] makes a profile of what it found, with comments that
+//! [`survey()`] reads a folder; [`profile_of`] makes a profile of what it found, with comments that
 //! say why, and sentences about what has no counterpart. What is in the folder decides, in this
 //! order: Skaffold, Tilt, Compose, Kubernetes manifests, Dockerfiles. Whatever is returned was read by the
 //! profile's own reader first (`settle.rs`), which looks at files and touches nothing else.

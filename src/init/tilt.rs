@@ -164,11 +164,10 @@ fn outside(text: &str, from: usize, mut stop: impl FnMut(usize, char) -> bool) -
             (Some(_), _) if escaped => escaped = false,
             (Some(_), '\\') => escaped = true,
             (Some(open), _) if open == character => quote = None,
-            (Some(_), _) => {}
             (None, '\'' | '"') => quote = Some(character),
             (None, '#') => comment = true,
             (None, _) if stop(at, character) => return Some(at),
-            (None, _) => {}
+            _ => {}
         }
     }
     None

@@ -242,7 +242,7 @@ async fn read(mut output: Output, shared: Arc<Shared>) {
         }
     };
     let words = String::from_utf8_lossy(&words);
-    shared.break_off(&format!("{} {reason}", words.trim()).trim().to_owned());
+    shared.break_off(format!("{} {reason}", words.trim()).trim());
 }
 
 fn deliver(frames: &mut Frames, shared: &Shared) -> Result<(), String> {

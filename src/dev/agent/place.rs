@@ -85,7 +85,7 @@ mod tests {
             assert!(packed.content.len() < 400_000, "{}: {}", packed.architecture, packed.content.len());
             let mut program = Vec::new();
             flate2::read::GzDecoder::new(packed.content).read_to_end(&mut program).unwrap();
-            let digest: String = Sha256::digest(&program).iter().map(|byte| format!("{byte:02x}")).collect();
+            let digest = crate::image::digest::hex(&Sha256::digest(&program));
             assert_eq!((packed.digest, &program[..4], program[18]), (digest.as_str(), &b"\x7fELF"[..], machine));
         }
     }

@@ -28,7 +28,7 @@ struct Frames<F> {
     number: u32,
     /// Takes a frame; false: no more is wanted.
     feed: F,
-    frames: Vec<u8>,
+    framed: Vec<u8>,
     /// Contents that are not a frame yet.
     data: Vec<u8>,
 }
@@ -44,7 +44,7 @@ impl Batch {
 
     /// Writes all frames. A file that cannot be read as it was recorded ends it.
     pub(super) fn write(self, feed: impl FnMut(Vec<u8>) -> bool) -> Result<(), Fault> {
-        let mut frames = Frames { number: self.number, feed, frames: Vec::new(), data: Vec::new() };
+        let mut frames = Frames { number: self.number, feed, framed: Vec::new(), data: Vec::new() };
         match self.frames(&mut frames) {
             Ok(()) | Err(Stop::Unwanted) => Ok(()),
             Err(Stop::Fault(fault)) => {
@@ -111,8 +111,8 @@ impl From<Unwanted> for Stop {
 impl<F: FnMut(Vec<u8>) -> bool> Frames<F> {
     /// Small frames go together.
     fn add(&mut self, request: &Request) -> Result<(), Unwanted> {
-        self.frames.extend(encode(self.number, request));
-        if self.frames.len() >= PIECE { self.flush() } else { Ok(()) }
+        self.framed.extend(encode(self.number, request));
+        if self.framed.len() >= PIECE { self.flush() } else { Ok(()) }
     }
 
     fn data(&mut self) -> Result<(), Unwanted> {
@@ -124,7 +124,7 @@ impl<F: FnMut(Vec<u8>) -> bool> Frames<F> {
     }
 
     fn flush(&mut self) -> Result<(), Unwanted> {
-        let frames = std::mem::take(&mut self.frames);
+        let frames = std::mem::take(&mut self.framed);
         if frames.is_empty() || (self.feed)(frames) { Ok(()) } else { Err(Unwanted) }
     }
 }

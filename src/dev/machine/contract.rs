@@ -132,7 +132,7 @@ pub(crate) enum Input {
     },
     /// While paused nothing is scanned or sent; afterwards everything is caught up with.
     Pause(bool),
-    /// The time that [`Machine::wake`] named has come.
+    /// The time that [`super::Machine::wake`] named has come.
     Tick,
 }
 

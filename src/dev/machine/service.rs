@@ -1,7 +1,7 @@
 //! One service: its tree, what is deployed, its containers, and what is to be told of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -184,9 +184,9 @@ impl Service {
     }
 
     /// Takes over what a scan found.
-    pub(super) fn scanned(&mut self, found: Vec<Found>, torn: BTreeSet<PathBuf>, out: &mut Out) {
+    pub(super) fn scanned(&mut self, found: Vec<Found>, torn: &BTreeSet<PathBuf>, out: &mut Out) {
         let since = self.scan.end(&found, torn.clone(), out.now);
-        let (changes, missing) = scan::apply(&mut self.tree, found, &torn);
+        let (changes, missing) = scan::apply(&mut self.tree, found, torn);
         if !missing.is_empty() {
             self.scan.hint(Hints::Paths(missing), out.now);
         }
@@ -224,10 +224,10 @@ impl Service {
         }
     }
 
-    fn join_batch(&mut self, path: &PathBuf, how: How, since: Duration) {
+    fn join_batch(&mut self, path: &Path, how: How, since: Duration) {
         let batch = self.batch.get_or_insert(Batch { since, paths: BTreeSet::new(), how, was_sent: false });
         batch.how = batch.how.max(how);
-        batch.paths.insert(path.clone());
+        batch.paths.insert(path.to_owned());
     }
 
     /// Somebody asked for a restart.

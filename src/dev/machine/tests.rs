@@ -18,6 +18,9 @@ fn tree(files: &[(&str, u8)]) -> Tree {
 }
 
 /// A machine with one service `web`, and what it did as text.
+/// An image's name and the files in it.
+type Image<'a> = (&'a str, &'a [(&'a str, u8)]);
+
 struct Play {
     machine: Machine,
     held: Tree,
@@ -78,7 +81,7 @@ impl Play {
         self.take(at, Input::Sent { container: "c1".into(), batch, result });
     }
 
-    fn converged(&mut self, at: u64, result: Result<(&str, &[(&str, u8)]), &str>) {
+    fn converged(&mut self, at: u64, result: Result<Image<'_>, &str>) {
         let (mut built, specs) = (BTreeMap::new(), BTreeMap::new());
         let result = result.map_err(|why| Some(why.to_owned())).map(|(image, files)| {
             let image = Built { image: image.into(), tree: Arc::new(tree(files)), inputs: String::new() };

@@ -36,13 +36,13 @@ impl Dev<'_> {
         };
         let events = self.session.events.clone();
         self.spawn(async move {
-            let scan = move || scanner.lock().expect("a scan does not panic").scan(&hints);
-            match tokio::task::spawn_blocking(scan).await.expect("a scan does not panic") {
-                Ok(scanned) => {
-                    for unreadable in &scanned.unreadable {
+            let look = move || scanner.lock().expect("a scan does not panic").scan(&hints);
+            match tokio::task::spawn_blocking(look).await.expect("a scan does not panic") {
+                Ok(all) => {
+                    for unreadable in &all.unreadable {
                         events.warn(unreadable.to_string());
                     }
-                    Input::Scanned { service, found: scanned.found, torn: scanned.torn }
+                    Input::Scanned { service, found: all.found, torn: all.torn }
                 }
                 Err(error) => {
                     // The folder is gone, or its rules are malformed: what is known stays.

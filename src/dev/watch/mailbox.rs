@@ -107,12 +107,6 @@ impl Receiver {
             came.await;
         }
     }
-
-    /// Returns what is there already.
-    #[cfg(test)]
-    pub(super) fn try_recv(&mut self) -> Option<Seen> {
-        self.0.take()
-    }
 }
 
 impl Drop for Receiver {

@@ -164,7 +164,7 @@ impl Reader<'_> {
             "stop_grace_period" => made.service.lines.extend(self.text(node).map(|text| Line::new("grace", text))),
             "user" => self.user(made, node, &place),
             "read_only" if node.truth() => made.service.put("security", Line::new("read-only-root", true)),
-            "cap_add" | "cap_drop" => self.capabilities(made, &entry.key, node),
+            "cap_add" | "cap_drop" => Self::capabilities(made, &entry.key, node),
             "configs" => self.configs(made, node, &place),
             "working_dir" => {
                 if let Some(folder) = self.text(node) {

@@ -165,7 +165,7 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn capabilities(&mut self, made: &mut Made, key: &str, node: &Node) {
+    pub(super) fn capabilities(made: &mut Made, key: &str, node: &Node) {
         let which = if key == "cap_add" { "add" } else { "drop" };
         let names: Vec<String> =
             node.items().iter().filter_map(Node::text).map(|name| name.trim_start_matches("CAP_").to_owned()).collect();

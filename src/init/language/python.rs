@@ -46,7 +46,7 @@ pub(super) fn python(found: &Found) -> Option<Offer> {
         served.port,
         exec(&served.command)
     );
-    offered(served.what, text, &IGNORED)
+    Some(offered(served.what, text, &IGNORED))
 }
 
 /// Returns how the application is served, by what it lists and what its main file imports.

@@ -50,7 +50,7 @@ impl Story<'_> {
             assert!(started.elapsed() < ROLLOUT, "not {} pods\n{}", self.count, dev.said());
             thread::sleep(Duration::from_millis(200));
         }
-        self.serves_only(&dev, &url, "later");
+        Self::serves_only(&dev, &url, "later");
         dev.leave();
         sandbox.coracle(&folder, &["down"]).exits(0);
     }
@@ -76,7 +76,7 @@ impl Story<'_> {
         fs::write(&dockerfile, format!("{text}ENV E2E=1\n")).unwrap();
         dev.says_after(mark, &["rebuilding, `Dockerfile` says how the image is built"], SOON);
         dev.says_after(mark, &["rebuilt in"], ROLLOUT);
-        self.serves_only(dev, url, "mended");
+        Self::serves_only(dev, url, "mended");
         let rounds = dev.said()[mark..].matches("rebuilding").count();
         assert_eq!(rounds, 1, "one edit is one build\n{}", dev.said());
 
@@ -98,12 +98,12 @@ impl Story<'_> {
             assert!(started.elapsed() < ROLLOUT, "no new pod\n{}", dev.said());
             thread::sleep(Duration::from_millis(200));
         }
-        self.serves_only(dev, url, "later");
+        Self::serves_only(dev, url, "later");
     }
 
     /// Waits until all replicas serve it: as many answers in a row as luck needs.
     #[track_caller]
-    fn serves_only(&self, dev: &Dev, url: &str, part: &str) {
+    fn serves_only(dev: &Dev, url: &str, part: &str) {
         let (started, mut good) = (Instant::now(), 0);
         while good < 12 {
             let is_good = http::get(url).is_ok_and(|answer| answer.status == 200 && answer.body.contains(part));

@@ -18,9 +18,9 @@ impl World {
         match effect {
             Effect::Scan { service, hints } => self.scan(service, hints),
             Effect::Look { container, targets, .. } => {
-                let result = self.reach(&container).and_then(|()| {
+                let result = self.reach(&container).map(|()| {
                     let fake = &self.fakes[&container];
-                    Ok(targets.into_iter().map(|it| (it.clone(), fake.files.get(&it).cloned())).collect())
+                    targets.into_iter().map(|it| (it.clone(), fake.files.get(&it).cloned())).collect()
                 });
                 self.answer(&container.clone(), Input::Looked { container, result });
             }
@@ -74,7 +74,9 @@ impl World {
         let mut torn = BTreeSet::new();
         for path in disk.writing.keys() {
             if found.iter().any(|found| path.starts_with(&found.root)) && self.random.one_in(2) {
-                found.iter_mut().for_each(|found| drop(found.entries.remove(path)));
+                for found in &mut found {
+                    found.entries.remove(path);
+                }
                 torn.insert(path.clone());
             }
         }

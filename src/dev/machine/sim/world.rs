@@ -97,7 +97,7 @@ impl World {
         let services = world.specs.iter().map(|(key, spec)| (key.clone(), (spec.clone(), world.deployed[key].clone())));
         world.machine = Machine::new(services.collect(), Duration::ZERO);
         world.at(Duration::ZERO, Event::Input(Input::Tick));
-        for _ in 0..1 + world.random.below(25) {
+        for _ in 0..=world.random.below(25) {
             let (at, keys) = (world.random.next() % 1_000, world.specs.keys().cloned().collect::<Vec<_>>());
             let key = keys[world.random.below(keys.len())].clone();
             // Some come in one breath.
@@ -217,7 +217,7 @@ impl World {
                 }
             }
             Effect::Tell(Told::Warning { service, text }) if !text.contains("hook") => {
-                drop(self.excused.insert(service))
+                self.excused.insert(service);
             }
             Effect::Tell(_) => {}
             Effect::CancelConverge => self.after(0, 30, Event::Do(Effect::CancelConverge)),

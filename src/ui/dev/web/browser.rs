@@ -41,7 +41,7 @@ impl Drop for Browser {
         let id = self.process.id().and_then(|id| rustix::process::Pid::from_raw(id.try_into().ok()?));
         if let Some(id) = id {
             // One that has ended needs no end.
-            drop(rustix::process::kill_process_group(id, rustix::process::Signal::KILL));
+            let _ = rustix::process::kill_process_group(id, rustix::process::Signal::KILL);
         }
     }
 }

@@ -41,7 +41,8 @@ pub(crate) async fn dev(
     let lock = target::lock(session, &profile, "dev").await?;
     let engine = engine::connect(session).await?;
     let reload = || target::profile(session, global);
-    let ran = session::run(Start { session, engine, profile, reload: &reload, wishes }).await;
+    let ran =
+        session::run(Start { session, engine, profile, reload: &reload, wishes, timeout: flags.waiting.timeout }).await;
     drop(lock);
     if flags.down_on_exit {
         // The user has left: what was asked for beforehand is done all the same.

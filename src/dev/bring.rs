@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::agent::Agents;
 use super::infer::{Process, infer};
@@ -19,6 +20,7 @@ use crate::error::Failure;
 use crate::image::context::Context;
 use crate::image::dockerfile::Dockerfile;
 use crate::image::engine::{Engine, LocalImage};
+use crate::image::load::Primer;
 use crate::image::tag;
 use crate::observe::{Asked, Observed};
 use crate::plan::{Extent, Options};
@@ -35,6 +37,8 @@ pub(crate) struct Ask {
     pub(crate) anew: BTreeSet<Key>,
     /// Makes the tags of those differ from the ones before, and sort after them.
     pub(crate) suffix: String,
+    /// Bounds the wait for each workload, instead of its own deadline.
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// Images that are on the nodes, and the profile that deploys them for `dev`.
@@ -49,6 +53,7 @@ pub(crate) struct Prepared {
     pub(crate) said: Vec<String>,
     /// Every built service's tag.
     tags: BTreeMap<Key, String>,
+    timeout: Option<Duration>,
 }
 
 /// Where the services are reached.
@@ -81,8 +86,14 @@ pub(crate) async fn prepare(
     let builds = &looked.observed.inputs.builds;
     let tags: BTreeMap<Key, String> = builds.iter().map(|(key, input)| (key.clone(), input.tag.clone())).collect();
     let images = engine.local_images(&tags.values().cloned().collect::<Vec<_>>()).await?;
-    let mut prepared =
-        Prepared { profile: profile.clone(), specs: BTreeMap::new(), built: BTreeMap::new(), said: Vec::new(), tags };
+    let mut prepared = Prepared {
+        profile: profile.clone(),
+        specs: BTreeMap::new(),
+        built: BTreeMap::new(),
+        said: Vec::new(),
+        tags,
+        timeout: ask.timeout,
+    };
     let mut helper = None;
     for service in profile.services.iter().filter(|service| takes_files(service)) {
         let Some(input) = builds.get(&service.key) else { continue };
@@ -188,8 +199,15 @@ pub(crate) async fn specs(
 /// Deploys what was prepared and waits until it is ready.
 pub(crate) async fn deploy(session: &Session, engine: &Engine, prepared: &Prepared) -> Result<Addresses, Failure> {
     let asked = Asked { pinned: prepared.tags.clone(), ..Asked::default() };
-    let request = Request { asked, ..Request::default() };
-    let looked = converge::converge(session, engine, &prepared.profile, request).await?.looked;
+    let request = Request { asked, timeout: prepared.timeout, ..Request::default() };
+    let primer = Primer::default();
+    primer.add(prepared.tags.values().cloned());
+    let converged = tokio::select! {
+        converged = converge::converge(session, engine, &prepared.profile, request) => converged,
+        // The first edit is not to wait for its base image.
+        never = primer.prime(session, engine) => match never {},
+    };
+    let looked = converged?.looked;
     addresses(&looked.profile, &looked.observed)
 }
 

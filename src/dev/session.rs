@@ -48,6 +48,8 @@ pub(crate) struct Start<'a> {
     /// Reads the profile again.
     pub(crate) reload: &'a (dyn Fn() -> Result<Profile, Failure> + Send + Sync),
     pub(crate) wishes: mpsc::UnboundedReceiver<Wish>,
+    /// Bounds the wait for each workload, instead of its own deadline.
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// Why the loop woke up.
@@ -158,7 +160,7 @@ impl<'a> Dev<'a> {
         }
         let mut dev = Self {
             session,
-            rounds: Rounds::new(session, &start.engine, &agents),
+            rounds: Rounds::new(session, &start.engine, &agents, start.timeout),
             engine: start.engine,
             profile: start.profile,
             agents,

@@ -56,10 +56,10 @@ impl First<'_> {
 
     /// Prepares once, and listens for the wish to leave meanwhile.
     async fn attempt(&mut self) -> Result<Prepared, Failure> {
-        let Start { session, engine, profile, wishes, .. } = &mut self.start;
+        let Start { session, engine, profile, wishes, timeout, .. } = &mut self.start;
         let cancel = session.cancel.child_token();
         let session = cut_short(session, &cancel);
-        let ask = Ask::default();
+        let ask = Ask { timeout: *timeout, ..Ask::default() };
         let mut work = std::pin::pin!(bring::prepare(&session, engine, &self.agents, profile, &ask));
         loop {
             tokio::select! {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -42,18 +43,21 @@ pub(super) struct Rounds {
     agents: Agents,
     running: Option<(Running, CancellationToken)>,
     next: Option<Wanted>,
+    /// Bounds the wait for each workload.
+    timeout: Option<Duration>,
     /// Built again though nothing changed.
     anew: BTreeSet<Key>,
 }
 
 impl Rounds {
-    pub(super) fn new(session: &Session, engine: &Engine, agents: &Agents) -> Self {
+    pub(super) fn new(session: &Session, engine: &Engine, agents: &Agents, timeout: Option<Duration>) -> Self {
         Self {
             session: session.clone(),
             engine: engine.clone(),
             agents: agents.clone(),
             running: None,
             next: None,
+            timeout,
             anew: BTreeSet::new(),
         }
     }
@@ -120,7 +124,7 @@ impl Rounds {
         }
         let Some(Wanted { profile, pins }) = self.next.take() else { return };
         let anew = std::mem::take(&mut self.anew);
-        let ask = Ask { pins, anew, suffix: fresh_suffix() };
+        let ask = Ask { pins, anew, suffix: fresh_suffix(), timeout: self.timeout };
         let (session, engine, agents) = (self.session.clone(), self.engine.clone(), self.agents.clone());
         self.spawn(move |cancel| async move {
             let session = cut_short(&session, &cancel);
